@@ -1,0 +1,196 @@
+"""The only code that writes files, and the one that lists folders.
+
+A file appears whole or not at all: ``atomic_write`` writes a temporary file beside it, syncs, and
+renames. ``failpoint`` marks the moments at which the crash tests kill the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import secrets
+import signal
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from convnets.errors import BadInput, DiskFull, EnvironmentFailure
+
+_PIECE = 1 << 20
+JSON_LIMIT = 64 << 20
+
+
+def failpoint(name: str) -> None:
+    """Kill this process here if the environment's ``CONVNETS_FAULT`` names this point.
+
+    The variable reads ``NAME`` or ``NAME:N`` (the N-th time the point is reached, from 1).
+    """
+    wanted = os.environ.get("CONVNETS_FAULT")
+    if not wanted:
+        return
+    point, _, nth = wanted.partition(":")
+    if point != name:
+        return
+    left = int(nth or 1) - 1
+    if left:
+        os.environ["CONVNETS_FAULT"] = f"{point}:{left}"
+        return
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def atomic_write(path: Path, content: bytes | str | Iterable[bytes]) -> None:
+    """Write ``content`` to ``path`` so that a reader sees the old file or the new one, whole.
+
+    Raises ``DiskFull`` when the disk, a quota or a permission refuses, leaving no temporary file.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".tmp.{os.getpid()}.{secrets.token_hex(4)}")
+    written = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        failpoint("pre-open")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            for piece in _pieces(content):
+                failpoint("write")
+                view = memoryview(piece)
+                while view:
+                    count = os.write(descriptor, view)
+                    view = view[count:]
+                    written += count
+            failpoint("pre-fsync")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        failpoint("pre-rename")
+        os.replace(temporary, path)
+        failpoint("post-rename")
+        sync_directory(path.parent)
+    except OSError as error:
+        raise _refused(path, error, written) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def _pieces(content: bytes | str | Iterable[bytes]) -> Iterator[bytes | memoryview]:
+    if isinstance(content, str):
+        content = content.encode("utf-8")
+    for part in [content] if isinstance(content, bytes) else content:
+        view = memoryview(part).cast("B")
+        yield from (view[i : i + _PIECE] for i in range(0, len(view), _PIECE))
+
+
+def _refused(path: Path, error: OSError, written: int) -> EnvironmentFailure:
+    reason = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        hint = f"needs more than {written} bytes free there; free some space or choose another --out"
+    else:
+        hint = "choose another --out or mend its permissions"
+    return DiskFull(f"{path}: cannot write: {reason}; {hint}")
+
+
+def sync_directory(path: Path) -> None:
+    """Make a rename or removal in ``path`` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append one line with a single write: a crash leaves it whole, cut at the end, or absent."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            data = line.encode("utf-8") + b"\n"
+            if os.write(descriptor, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _refused(path, error, 0) from error
+
+
+def remove(path: Path) -> None:
+    """Remove one file; a file that is gone already is no error."""
+    failpoint("pre-prune")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    failpoint("post-prune")
+
+
+def to_json(value: Any, *, indent: int | None = 2) -> str:
+    """Return strict JSON: ASCII, no NaN, keys in the order given."""
+    return json.dumps(value, indent=indent, allow_nan=False, ensure_ascii=True)
+
+
+def read_json(path: Path) -> Any:
+    """Read strict JSON of at most 64 MiB; raises ``BadInput`` with the path and the reason."""
+    path = Path(path)
+    try:
+        if path.stat().st_size > JSON_LIMIT:
+            raise BadInput(f"{path}: larger than {JSON_LIMIT} bytes; not one of our records")
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{path}: not valid JSON: {error}") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def short_hash(value: Any) -> str:
+    """Eight hex digits that name a JSON value, whatever the order of its keys."""
+    canonical = json.dumps(value, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Yield the regular files below ``folder``, sorted, each real file once.
+
+    Symbolic links to folders are not followed; a link to a file counts if the file was not seen
+    already. Sockets, pipes and devices are passed over. Hidden entries are skipped.
+    """
+    seen: set[tuple[int, int]] = set()
+
+    def visit(directory: Path) -> Iterator[Path]:
+        try:
+            entries = sorted(os.scandir(directory), key=lambda entry: os.fsencode(entry.name))
+        except OSError as error:
+            raise BadInput(f"{directory}: cannot list: {error.strerror}") from error
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from visit(Path(entry.path))
+                continue
+            try:
+                found = entry.stat()
+            except OSError:
+                yield Path(entry.path)  # a dangling link: the reader says what is wrong with it
+                continue
+            key = (found.st_dev, found.st_ino)
+            if stat.S_ISREG(found.st_mode) and key not in seen:
+                seen.add(key)
+                yield Path(entry.path)
+
+    yield from visit(Path(folder))

@@ -1,0 +1,138 @@
+"""The shape that every network of the zoo has, and what it says of an image that is too small."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convnets.errors import InputTooSmall, UnknownName, UsageError
+
+LARGEST_TRIED = 1024
+
+
+class ConvNet(nn.Module):
+    """A network with the named children ``features`` (stem, stage1, ...) and ``head``.
+
+    ``forward`` takes images (batch, in_chans, height, width) and returns logits
+    (batch, num_classes). A subclass takes ``(spec, *, in_chans, num_classes)`` and sets the two
+    children; nothing else of a network is relied on by the rest of the package.
+    """
+
+    features: nn.Sequential
+    head: nn.Module
+
+    def __init__(self, spec: Any, *, in_chans: int, num_classes: int) -> None:
+        super().__init__()
+        for name, value in (("in_chans", in_chans), ("num_classes", num_classes)):
+            if not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name} is {value!r}; it must be a positive whole number")
+        self.spec = spec
+        self.in_chans = in_chans
+        self.num_classes = num_classes
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (batch, num_classes)."""
+        logits: Tensor = self.head(self.forward_features(images))
+        return logits
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Return the last feature map, before pooling and classifier."""
+        if torch.compiler.is_compiling():
+            return self.features(images)
+        try:
+            maps: Tensor = self.features(images)
+        except RuntimeError as error:
+            self._explain(images, error)
+            raise
+        return maps
+
+    def forward_intermediates(self, images: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
+        """Return the output of each named module (``"features.stage2"``), in order of execution.
+
+        Raises ``UnknownName`` for a name that ``named_modules`` does not have.
+        """
+        modules = dict(self.named_modules())
+        maps: dict[str, Tensor] = {}
+        hooks = []
+        for name in names:
+            if name not in modules:
+                raise UnknownName("layer", name, (known for known in modules if known))
+            hooks.append(
+                modules[name].register_forward_hook(
+                    lambda _module, _inputs, output, name=name: maps.update({name: output})
+                )
+            )
+        try:
+            self(images)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return maps
+
+    def _explain(self, images: Tensor, error: RuntimeError) -> None:
+        """Raise a plain error if ``images`` have the wrong shape for this network."""
+        if images.ndim != 4 or images.shape[1] != self.in_chans:
+            raise UsageError(
+                f"images have shape {tuple(images.shape)}; this network takes "
+                f"(batch, {self.in_chans}, height, width)"
+            ) from error
+        height, width = images.shape[-2:]
+        layer = failing_layer(self, height, width)
+        if layer is None:
+            return
+        smallest = smallest_input(self)
+        raise InputTooSmall(
+            f"{layer} would shrink a {height}x{width} image to nothing; "
+            f"the smallest input is {smallest}x{smallest}"
+        ) from error
+
+
+def stack(*named: tuple[str, nn.Module]) -> nn.Sequential:
+    """An ``nn.Sequential`` whose children have names."""
+    return nn.Sequential(OrderedDict(named))
+
+
+def failing_layer(network: ConvNet, height: int, width: int) -> str | None:
+    """Name the first layer that cannot take an image of this size, or None if all can."""
+    return _first_failure(_on_meta(network), height, width)
+
+
+def smallest_input(network: ConvNet) -> int:
+    """Side in pixels of the smallest square image that the network takes."""
+    twin = _on_meta(network)
+    for side in range(1, LARGEST_TRIED + 1):
+        if _first_failure(twin, side, side) is None:
+            return side
+    raise UsageError(f"no input up to {LARGEST_TRIED}x{LARGEST_TRIED} fits this network")
+
+
+def _on_meta(network: ConvNet) -> ConvNet:
+    """The same network without memory: shapes alone."""
+    with torch.device("meta"):
+        twin = type(network)(
+            network.spec, in_chans=network.in_chans, num_classes=network.num_classes
+        )
+    return twin.eval()
+
+
+def _first_failure(twin: ConvNet, height: int, width: int) -> str | None:
+    entered: list[str] = []
+    hooks = [
+        module.register_forward_pre_hook(lambda *_, name=name: entered.append(name))
+        for name, module in twin.named_modules()
+        if name
+    ]
+    images = torch.empty(1, twin.in_chans, height, width, device="meta")
+    try:
+        with torch.no_grad():
+            twin.head(twin.features(images))
+    except (RuntimeError, ValueError):
+        return entered[-1] if entered else "the network"
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return None

@@ -1,0 +1,71 @@
+"""Every architecture by name: ``create_model`` builds one, ``list_models`` finds them."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import replace
+from typing import Literal
+
+import torch
+
+from convnets.catalog import Family, Variant
+from convnets.errors import UnknownName, UsageError
+from convnets.layers.network import ConvNet, failing_layer
+from convnets.models import resnet
+
+FAMILIES: tuple[Family, ...] = (resnet.FAMILY,)
+VARIANTS: dict[str, tuple[Family, Variant]] = {
+    name: (family, variant) for family in FAMILIES for name, variant in family.variants.items()
+}
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names that match a shell pattern (``"resnet*"``; without a wildcard, that contain it)."""
+    if not any(c in pattern for c in "*?["):
+        pattern = f"*{pattern}*"
+    return [name for name in VARIANTS if fnmatch.fnmatchcase(name, pattern.lower())]
+
+
+def find_variant(name: str) -> tuple[Family, Variant]:
+    """Return the family and the row of a name; raises ``UnknownName`` with the nearest ones."""
+    if name not in VARIANTS:
+        raise UnknownName("model", name, VARIANTS)
+    return VARIANTS[name]
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    stem: Literal["paper", "small", "auto"] = "paper",
+    input_size: int | None = None,
+) -> ConvNet:
+    """Build a network by name, with random weights, on torch's default device.
+
+    ``stem="paper"`` is the architecture as published, ``"small"`` the documented form for images
+    of about 32 pixels, and ``"auto"`` the published one where an image of ``input_size`` pixels
+    fits it, else the small one; the network's ``spec.stem`` says which was built. ``num_classes``
+    and ``in_chans`` default to the row's own.
+    """
+    family, variant = find_variant(name)
+    in_chans = variant.in_chans if in_chans is None else in_chans
+    num_classes = variant.num_classes if num_classes is None else num_classes
+    if stem not in ("paper", "small", "auto"):
+        raise UsageError(f"stem is {stem!r}; it is 'paper', 'small' or 'auto'")
+    if stem == "auto":
+        if input_size is None:
+            raise UsageError("stem='auto' needs input_size, the side of an image in pixels")
+        stem = fitting_stem(family, variant, in_chans, num_classes, input_size)
+    spec = replace(variant.spec, stem=stem)
+    network: ConvNet = family.network(spec, in_chans=in_chans, num_classes=num_classes)
+    return network
+
+
+def fitting_stem(
+    family: Family, variant: Variant, in_chans: int, num_classes: int, input_size: int
+) -> Literal["paper", "small"]:
+    """``paper`` if an image of ``input_size`` pixels passes the published geometry, else ``small``."""
+    with torch.device("meta"):
+        network = family.network(variant.spec, in_chans=in_chans, num_classes=num_classes)
+    return "paper" if failing_layer(network, input_size, input_size) is None else "small"
