@@ -88,7 +88,9 @@ def _pieces(content: bytes | str | Iterable[bytes]) -> Iterator[bytes | memoryvi
 def _refused(path: Path, error: OSError, written: int) -> EnvironmentFailure:
     reason = error.strerror or str(error)
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        hint = f"needs more than {written} bytes free there; free some space or choose another --out"
+        hint = (
+            f"needs more than {written} bytes free there; free some space or choose another --out"
+        )
     else:
         hint = "choose another --out or mend its permissions"
     return DiskFull(f"{path}: cannot write: {reason}; {hint}")

@@ -11,9 +11,16 @@ import torch
 from convnets.catalog import Family, Variant
 from convnets.errors import UnknownName, UsageError
 from convnets.layers.network import ConvNet, failing_layer
-from convnets.models import resnet
+from convnets.models import alexnet, googlenet, lenet, resnet, vgg, zfnet
 
-FAMILIES: tuple[Family, ...] = (resnet.FAMILY,)
+FAMILIES: tuple[Family, ...] = (
+    lenet.FAMILY,
+    alexnet.FAMILY,
+    zfnet.FAMILY,
+    vgg.FAMILY,
+    googlenet.FAMILY,
+    resnet.FAMILY,
+)
 VARIANTS: dict[str, tuple[Family, Variant]] = {
     name: (family, variant) for family in FAMILIES for name, variant in family.variants.items()
 }

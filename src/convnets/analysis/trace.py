@@ -1,0 +1,273 @@
+"""Run a network once without memory and write down what each module does."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from convnets.analysis.cost import LayerCost, Profile
+from convnets.analysis.counting import operation_cost, operation_name
+from convnets.analysis.field import Field, FieldTracker, memory
+from convnets.errors import UsageError
+
+
+def profile(
+    module: nn.Module,
+    input_size: int | tuple[int, ...],
+    *,
+    in_chans: int | None = None,
+    batch_size: int = 1,
+) -> Profile:
+    """Count what one forward pass of ``module`` in eval mode costs, layer by layer.
+
+    ``input_size`` is in pixels: one side of a square image, (height, width), or the sizes of any
+    other number of axes; () feeds plain vectors. ``in_chans`` defaults to the module's own
+    ``in_chans``, else to the channels of its first convolution or linear layer.
+
+    A twin of the module runs on the meta device: no weights are read or copied, an image of any
+    size costs no memory, and ``module`` stays as it is. A module with a method
+    ``macs(output_height, output_width) -> int`` states the multiply-adds of one image itself, as
+    one does whose dense convolution has zeros by design.
+
+    Raises ``UsageError`` where the sizes do not fit or the forward pass depends on values.
+
+    >>> profile(nn.Conv2d(3, 96, 11, stride=4), 227).params
+    34944
+    """
+    sizes = (input_size,) * 2 if isinstance(input_size, int) else tuple(input_size)
+    channels = _channels(module) if in_chans is None else in_chans
+    shape = (batch_size, channels, *sizes)
+    if not all(isinstance(size, int) and size > 0 for size in shape):
+        raise UsageError(f"input shape {shape} must be of positive whole numbers")
+    twin = _on_meta(module)
+    dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.float32)
+    images = torch.empty(shape, device="meta", dtype=dtype)
+    trace = _Trace(twin, images)
+    try:
+        trace.run()
+    except (RuntimeError, NotImplementedError, TypeError) as error:
+        where = trace.running or type(module).__name__
+        reason = str(error).partition("\n")[0]
+        raise UsageError(
+            f"{where}: cannot be profiled with an input of {shape}: {reason}"
+        ) from error
+    return trace.profile()
+
+
+def _channels(module: nn.Module) -> int:
+    stated = getattr(module, "in_chans", None)
+    if isinstance(stated, int):
+        return stated
+    linear = None
+    for part in module.modules():
+        if isinstance(part, nn.modules.conv._ConvNd):
+            return part.in_channels
+        if linear is None and isinstance(part, nn.Linear):
+            linear = part.in_features
+    if linear is None:
+        raise UsageError(f"{type(module).__name__}: say how many channels its input has: in_chans")
+    return linear
+
+
+def _on_meta(module: nn.Module) -> nn.Module:
+    """A copy whose every tensor is on the meta device; the tensors themselves are not copied."""
+    twins: dict[int, Any] = {}
+    for part in module.modules():
+        held = (*part._parameters.values(), *part._buffers.values(), *vars(part).values())
+        for tensor in held:
+            if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+                raise UsageError(
+                    f"{type(part).__name__}: run the network once to give it its sizes"
+                )
+            if isinstance(tensor, Tensor) and id(tensor) not in twins:
+                twin = torch.empty_like(tensor.detach(), device="meta")
+                if isinstance(tensor, nn.Parameter):
+                    twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
+                twins[id(tensor)] = twin
+    return copy.deepcopy(module, twins).eval()
+
+
+@dataclass
+class _Row:
+    """A ``LayerCost`` in the making."""
+
+    name: str
+    kind: str
+    parent: int | None
+    depth: int
+    output_shape: tuple[int, ...] = ()
+    params: int = 0
+    macs: int = 0
+    flops: int = 0
+    activation_bytes: int = 0
+    kept_bytes: int = 0
+    moved_bytes: int = 0
+    field: Field | None = None
+
+
+class _Trace(TorchDispatchMode):
+    """Attributes each operation to the innermost module that runs."""
+
+    def __init__(self, twin: nn.Module, images: Tensor) -> None:
+        super().__init__()
+        self._twin = twin
+        self._images = images
+        self._names = {module: name for name, module in twin.named_modules()}
+        self._params = {memory(p): p.numel() for p in twin.parameters()}
+        self._state = {memory(t) for t in (*twin.parameters(), *twin.buffers())}
+        self._unused = dict(self._params)
+        self._rows: list[_Row] = []
+        self._open: list[int] = []
+        self._kept: set[int] = set()
+        self._uncounted: Counter[str] = Counter()
+        self._fields = FieldTracker(images)
+        # Memory is known by its address, so what was seen must outlive the trace.
+        self._alive = {memory(images): images.untyped_storage()}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch would import its compiler, which takes a second
+
+    @property
+    def running(self) -> str:
+        """Path of the innermost module at work, also after an error ended it."""
+        return self._rows[self._open[-1]].name if self._open else ""
+
+    def run(self) -> None:
+        for module in self._names:
+            module.register_forward_pre_hook(self._enter, prepend=True)
+            module.register_forward_hook(self._leave)
+        saved = torch.autograd.graph.saved_tensors_hooks(self._keep, _never)
+        with torch.device("meta"), torch.enable_grad(), saved, self:
+            self._twin(self._images)
+
+    def profile(self) -> Profile:
+        layers = tuple(LayerCost(**vars(row)) for row in self._rows)
+        return Profile(
+            input_shape=tuple(self._images.shape),
+            params=sum(self._params.values()),
+            unused_params=sum(self._unused.values()),
+            macs=sum(layer.macs for layer in layers),
+            flops=sum(layer.flops for layer in layers),
+            activation_bytes=sum(layer.activation_bytes for layer in layers),
+            kept_bytes=sum(layer.kept_bytes for layer in layers),
+            layers=layers,
+            uncounted=tuple(self._uncounted.most_common()),
+        )
+
+    def _enter(self, module: nn.Module, _inputs: Any) -> None:
+        parent = self._open[-1] if self._open else None
+        row = _Row(self._names[module], type(module).__name__, parent, len(self._open))
+        self._open.append(len(self._rows))
+        self._rows.append(row)
+
+    def _leave(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        index = self._open.pop()
+        row = self._rows[index]
+        first = next(_tensors(output), None)
+        if first is None:
+            return
+        row.output_shape = tuple(first.shape)
+        row.field = self._fields.field(first)
+        if _states_macs(module):
+            for inner in self._rows[index:]:
+                inner.flops -= 2 * inner.macs
+                inner.macs = 0
+            row.macs = first.shape[0] * module.macs(*first.shape[-2:])  # type: ignore[operator]
+            row.flops += 2 * row.macs
+
+    def _keep(self, tensor: Tensor) -> None:
+        """Autograd saves ``tensor`` for backward: charge memory that is no weight, once."""
+        key = self._remember(tensor)
+        if key not in self._kept and key not in self._state and self._open:
+            self._kept.add(key)
+            self._rows[self._open[-1]].kept_bytes += self._alive[key].nbytes()
+
+    def _remember(self, tensor: Tensor) -> int:
+        key = memory(tensor)
+        self._alive.setdefault(key, tensor.untyped_storage())
+        return key
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        stand_in = _STAND_INS.get(func)
+        output = stand_in(*args) if stand_in else func(*args, **(kwargs or {}))
+        if not self._open:
+            return output
+        row = self._rows[self._open[-1]]
+        cost = operation_cost(func, args, output)
+        if cost is None:
+            self._uncounted[operation_name(func)] += 1
+        else:
+            row.macs += cost[0]
+            row.flops += cost[1]
+        inputs, outputs = list(_tensors(args)), list(_tensors(output))
+        for tensor in inputs:
+            row.params += self._unused.pop(memory(tensor), 0)
+        if not func.is_view:
+            for tensor in outputs:
+                if memory(tensor) not in self._alive and tensor.is_floating_point():
+                    row.activation_bytes += _bytes(tensor)
+            row.moved_bytes += sum(_bytes(tensor) for tensor in inputs + outputs)
+        self._fields.follow(func, args, outputs)
+        for tensor in outputs:
+            self._remember(tensor)
+        return output
+
+
+def _batch_norm(images: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return torch.empty_like(images), images.new_empty(0), images.new_empty(0)
+
+
+def _layer_norm(images: Tensor, shape: list[int], *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+    statistics = images.new_empty((*images.shape[: -len(shape)], *[1] * len(shape)))
+    return torch.empty_like(images), statistics, torch.empty_like(statistics)
+
+
+# On the meta device torch works these two out step by step in Python, and imports its compiler to
+# do so. What they return in eval mode is known.
+_STAND_INS = {
+    torch.ops.aten.native_batch_norm.default: _batch_norm,
+    torch.ops.aten.native_layer_norm.default: _layer_norm,
+}
+
+
+def _never(_: object) -> Tensor:
+    raise RuntimeError("the forward pass asks for a gradient")
+
+
+def _states_macs(module: nn.Module) -> bool:
+    method = getattr(type(module), "macs", None)
+    if not inspect.isfunction(method):
+        return False
+    return list(inspect.signature(method).parameters)[1:] == ["output_height", "output_width"]
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in a nest of lists, tuples and dicts, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _tensors(part)
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _tensors(part)
+
+
+def _bytes(tensor: Tensor) -> int:
+    return prod(tensor.shape) * tensor.element_size()

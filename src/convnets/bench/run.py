@@ -1,0 +1,303 @@
+"""One run, from a plan to a result, resumed bit for bit wherever it was cut off."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from convnets import records
+from convnets.analysis import profile
+from convnets.bench.machine import peak_memory, reset_peak_memory, this_machine
+from convnets.bench.observer import Observer
+from convnets.bench.plan import Plan, make_plan
+from convnets.bench.store import RunFolder
+from convnets.data import ImageSet
+from convnets.data.batches import Batches, make_batches, normalisation
+from convnets.errors import DiskFull
+from convnets.files import remove
+from convnets.models import find_variant
+from convnets.recipes import Recipe
+from convnets.records import EpochRecord, Mistake, Result
+from convnets.training.checkpoints import checkpoint_path, checkpoints, commit, newest_checkpoint
+from convnets.training.engine import Engine, choose_engine
+from convnets.training.evaluation import Evaluation, evaluate
+from convnets.training.loop import steps
+from convnets.training.state import TrainingState, capture, restore, weights_sha256
+from convnets.training.stopping import StopFlag
+from convnets.weights.model_file import ModelDescription, build
+
+CHECKPOINT_SECONDS = 120.0
+WORST_SHOWN = 12
+THUMBNAIL = 64
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """How a run is carried out; none of it changes the weights it ends with.
+
+    A checkpoint falls due after ``checkpoint_seconds``, or every ``checkpoint_steps`` if given.
+    ``keep_weights`` False leaves none behind. ``command`` is what repeats the run.
+    """
+
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    checkpoint_steps: int | None = None
+    keep_weights: bool = True
+    command: str = " ".join(["convnets", *sys.argv[1:]])
+
+
+def train(
+    model: str,
+    image_set: ImageSet,
+    recipe: Recipe,
+    *,
+    seed: int = 0,
+    out: Path | str = "runs",
+    engine: Engine | None = None,
+    conduct: Conduct | None = None,
+    observer: Observer | None = None,
+) -> Result:
+    """Train and test one network; return its result, at once if the run is finished already.
+
+    The run is a folder in ``out``. The same call goes on where a killed one stopped, with equal
+    bits on an equal engine. Raises ``Busy`` if another process holds the run, ``NonFinite`` if
+    training diverges, ``Stopped`` after a signal, once the run is safe.
+    """
+    plan = make_plan(model, image_set, recipe, seed)
+    observer = observer or Observer()
+    folder = RunFolder(Path(out), plan)
+    done = folder.result()
+    if done is None:
+        with folder.lock():
+            done = folder.result()
+            if done is None:
+                run = Run(plan, image_set, folder, engine or choose_engine(), observer)
+                with StopFlag() as stop:
+                    done = run.go(conduct or Conduct(), stop)
+                observer.finished(plan, done, before=False)
+                return done
+    observer.finished(plan, done, before=True)
+    return done
+
+
+class Run:
+    """A run in progress: the network, its data on the device, and its folder."""
+
+    def __init__(
+        self, plan: Plan, image_set: ImageSet, folder: RunFolder, engine: Engine, observer: Observer
+    ) -> None:
+        folder.claim()
+        reset_peak_memory(engine.device)
+        self.plan, self.image_set, self.folder = plan, image_set, folder
+        self.engine, self.observer = engine, observer
+        mean, deviation = normalisation(image_set.train)
+        self.description = ModelDescription(
+            model=plan.model,
+            stem=plan.stem,
+            classes=image_set.classes,
+            in_chans=image_set.channels,
+            input_size=plan.input_size,
+            mean=mean,
+            deviation=deviation,
+            data=image_set.name,
+        )
+        torch.manual_seed(plan.seed)
+        network = build(self.description)
+        cost = profile(network, plan.input_size, in_chans=network.in_chans)
+        self.params, self.macs = cost.params, cost.macs
+        self.state = TrainingState(network, plan.recipe, engine)
+        self.train_batches = self._batches(training=True)
+        self.test_batches = self._batches(training=False)
+
+    def _batches(self, *, training: bool) -> Batches:
+        recipe = self.plan.recipe
+        return make_batches(
+            self.image_set.train if training else self.image_set.test,
+            size=self.plan.input_size,
+            batch_size=recipe.batch_size if training else max(recipe.batch_size, 250),
+            mean=self.description.mean,
+            deviation=self.description.deviation,
+            device=self.engine.device,
+            seed=self.plan.seed,
+            augmentation=recipe.augmentation if training else None,
+            training=training,
+            channels_last=self.engine.channels_last,
+        )
+
+    def go(self, conduct: Conduct, stop: StopFlag) -> Result:
+        """Train to the end from wherever the folder says the run is."""
+        self._resume()
+        state, progress, settings = self.state, self.state.progress, self.plan.recipe
+        epoch_steps = self.train_batches.steps
+        saved_at, saved_step = time.monotonic(), progress.step
+        self.observer.started(self.plan, progress.step, settings.epochs * epoch_steps)
+
+        def stop_if_asked() -> None:
+            if stop.received is not None:
+                if progress.step > saved_step:
+                    self._checkpoint()
+                raise stop.stopped(f"after step {progress.step}; {self.folder.path}")
+
+        evaluation = None
+        while True:
+            if progress.step // epoch_steps > len(progress.curve):
+                evaluation = self._evaluate(stop_if_asked)
+            if len(progress.curve) == settings.epochs:
+                break
+            for report in steps(state, self.train_batches, settings, self.engine):
+                self.folder.log(asdict(report))
+                self.observer.stepped(report)
+                stop_if_asked()
+                if (
+                    progress.step % conduct.checkpoint_steps == 0
+                    if conduct.checkpoint_steps
+                    else time.monotonic() - saved_at >= conduct.checkpoint_seconds
+                ):
+                    self._checkpoint()
+                    saved_at, saved_step = time.monotonic(), progress.step
+        if evaluation is None:  # cut off between the last test and the result
+            evaluation = self._test(stop_if_asked)
+        return self._finish(conduct, evaluation)
+
+    def _resume(self) -> None:
+        found = newest_checkpoint(self.folder.path)
+        if found is None:
+            self._check_space()
+            self.folder.cut_log(0, 0)
+            return
+        tensors, saved, skipped = found
+        for reason in skipped:
+            self.observer.note(f"checkpoint skipped: {reason}")
+        restore(self.state, tensors, saved["progress"])
+        self.folder.cut_log(self.state.progress.step, len(self.state.progress.curve))
+
+    def _check_space(self) -> None:
+        """Refuse to begin where two checkpoints would not fit."""
+        values = sum(v.numel() * v.element_size() for v in self.state.model.state_dict().values())
+        needed = 2 * values * 4  # weights, two moments, an average
+        free = shutil.disk_usage(self.folder.path).free
+        if free < needed:
+            raise DiskFull(
+                f"{self.folder.path}: {free} bytes free, checkpoints need {needed}; "
+                "free some space or choose another --out"
+            )
+
+    def _checkpoint(self) -> None:
+        tensors, progress = capture(self.state)
+        self.folder.sync_log()
+        content = {"progress": progress, "model": self.description.model_dump(mode="json")}
+        commit(self.folder.path, self.state.progress.step, tensors, content)
+
+    def _evaluate(self, stop_if_asked: Callable[[], None]) -> Evaluation:
+        """Test after an epoch and put it on the learning curve."""
+        progress = self.state.progress
+        evaluation = self._test(stop_if_asked)
+        record = EpochRecord(
+            epoch=len(progress.curve) + 1,
+            step=progress.step,
+            learning_rate=self.state.optimizer.param_groups[0]["lr"],
+            train_loss=progress.epoch_losses[-1],
+            test_loss=evaluation.loss,
+            test_top1=evaluation.top1,
+            seconds=progress.seconds,
+        )
+        progress.curve.append(record.model_dump())
+        self.folder.log(record.model_dump())
+        self.observer.epoch_done(self.plan, record)
+        return evaluation
+
+    def _test(self, stop_if_asked: Callable[[], None]) -> Evaluation:
+        done = 0
+
+        def between() -> None:
+            nonlocal done
+            done += 1
+            self.observer.evaluating(done, self.test_batches.steps)
+            stop_if_asked()
+
+        return evaluate(
+            self.state.tested_model,
+            self.test_batches,
+            self.engine,
+            num_classes=len(self.image_set.classes),
+            worst=WORST_SHOWN,
+            between=between,
+        )
+
+    def _finish(self, conduct: Conduct, evaluation: Evaluation) -> Result:
+        progress, plan = self.state.progress, self.plan
+        family, _ = find_variant(plan.model)
+        seen = plan.recipe.epochs * self.train_batches.samples
+        result = Result(
+            run=plan.run_name,
+            model=plan.model,
+            family=family.title,
+            year=family.year,
+            stem=plan.stem,
+            recipe=plan.recipe.name,
+            seed=plan.seed,
+            epochs=plan.recipe.epochs,
+            input_size=plan.input_size,
+            data=plan.data,
+            plan=plan.content(),
+            params=self.params,
+            macs=self.macs,
+            training_macs=3 * self.macs * seen,
+            top1=evaluation.top1,
+            top5=evaluation.top5,
+            test_loss=evaluation.loss,
+            confusion=tuple(tuple(row) for row in evaluation.confusion.tolist()),
+            curve=tuple(EpochRecord.model_validate(entry) for entry in progress.curve),
+            mistakes=self._mistakes(evaluation),
+            skipped_files=self.image_set.skipped,
+            seconds=progress.seconds,
+            images_per_second=seen / max(progress.seconds, 1e-9),
+            peak_memory_bytes=peak_memory(self.engine.device),
+            weights_sha256=weights_sha256(self.state.tested_model),
+            engine=records.Engine(
+                device=str(self.engine.device),
+                precision=self.engine.precision,
+                channels_last=self.engine.channels_last,
+                compiled=self.engine.compiled,
+                threads=torch.get_num_threads(),
+            ),
+            machine=this_machine(),
+            command=conduct.command,
+        )
+        if conduct.keep_weights and not checkpoint_path(self.folder.path, progress.step).exists():
+            self._checkpoint()
+        self.folder.finish(result)
+        for step, path in checkpoints(self.folder.path):
+            if step < progress.step or not conduct.keep_weights:
+                remove(path)
+        return result
+
+    def _mistakes(self, evaluation: Evaluation) -> tuple[Mistake, ...]:
+        return tuple(
+            Mistake(
+                index=wrong.index,
+                label=wrong.label,
+                predicted=wrong.predicted,
+                probability=wrong.probability,
+                png=thumbnail(self.image_set.test.image(wrong.index)),
+            )
+            for wrong in evaluation.worst
+        )
+
+
+def thumbnail(image: np.ndarray) -> str:
+    """An image (height, width, channels) of at most 64 pixels a side as base64 PNG."""
+    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()

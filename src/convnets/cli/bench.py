@@ -1,0 +1,66 @@
+"""``convnets bench``: networks x seeds under one protocol, and which one to use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnets.cli import options
+
+
+def command(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(help="Names or patterns ('resnet*'); one network a family without any."),
+    ] = None,
+    data: options.Data = "digits",
+    recipe: options.RecipeName = "baseline",
+    epochs: options.Epochs = None,
+    seeds: Annotated[int, typer.Option("--seeds", help="How many seeds, from 0.", min=1)] = 1,
+    out: options.Out = Path("runs"),
+    stem: options.Stem = None,
+    size: options.Size = None,
+    changes: options.Changes = None,
+    data_dir: options.DataDir = None,
+    skip_bad: options.SkipBad = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    compiled: options.Compile = False,
+    checkpoint_every: options.CheckpointEvery = None,
+    no_weights: options.NoWeights = False,
+    json: options.Json = False,
+) -> int:
+    """Compare networks on your images under one fair protocol and say which one to use.
+
+    Finished runs are read, not repeated. Writes report.html, leaderboard.csv and leaderboard.json
+    beside the runs.
+    """
+    from convnets.bench import bench, grid
+    from convnets.bench.run import Conduct
+    from convnets.cli.console import complain, progress_bars
+    from convnets.cli.following import RunProgress
+    from convnets.cli.report import publish
+    from convnets.training.engine import choose_engine
+
+    names = grid.matching(models) if models else list(grid.LINEAGE)
+    settings = options.chosen_recipe(recipe, epochs, stem, size, changes)
+    engine = choose_engine(device, precision, compiled=compiled)
+    image_set = options.loaded_data(data, data_dir, skip_bad)
+    with progress_bars() as bars:
+        outcome = bench(
+            names,
+            image_set,
+            settings,
+            seeds=range(seeds),
+            out=out,
+            engine=engine,
+            conduct=Conduct(checkpoint_steps=checkpoint_every, keep_weights=not no_weights),
+            observer=RunProgress(bars, runs=len(names) * seeds),
+        )
+    if outcome.results:
+        publish(outcome.results, out, f"{image_set.name}: which network to use", json=json)
+    for name, error in outcome.failures:
+        complain(f"{name}: {error}")
+    return max((error.exit_code for _, error in outcome.failures), default=0)

@@ -1,0 +1,38 @@
+"""``convnets data``: describe and check a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnets.cli import options
+
+
+def command(
+    name: Annotated[str | None, typer.Argument(help="A known set's name, or a path.")] = None,
+    data_dir: options.DataDir = None,
+    skip_bad: options.SkipBad = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet (PNG) of each class here.")
+    ] = None,
+    json: options.Json = False,
+) -> int:
+    """List known sets, or describe one and check it: counts, sizes, duplicates, imbalance."""
+    from convnets.cli.console import say, show
+    from convnets.data import KNOWN
+    from convnets.data.describe import contact_sheet, describe
+    from convnets.files import atomic_write, to_json
+    from convnets.report.tables import data_table
+
+    if name is None:
+        show(to_json(list(KNOWN)) if json else "\n".join(KNOWN))
+        return 0
+    image_set = options.loaded_data(name, data_dir, skip_bad)
+    description = describe(image_set)
+    show(to_json(description.to_dict()) if json else data_table(description.to_dict()))
+    if sheet is not None:
+        atomic_write(sheet, contact_sheet(image_set))
+        say(f"contact sheet: {sheet}")
+    return 0

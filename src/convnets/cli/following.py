@@ -1,0 +1,68 @@
+"""Follows runs on stderr: bars on a terminal, a line for each epoch everywhere."""
+
+from __future__ import annotations
+
+from rich.progress import Progress
+
+from convnets.bench import Observer
+from convnets.bench.plan import Plan
+from convnets.cli.console import Tasks, say
+from convnets.errors import printable
+from convnets.records import EpochRecord, Result
+from convnets.training.loop import StepReport
+
+
+class RunProgress(Observer):
+    """Follows runs: a bar for the run and one for its test, and a line for each epoch."""
+
+    def __init__(self, bars: Progress, runs: int = 1) -> None:
+        self.bars, self.tasks = bars, Tasks(bars)
+        self.runs, self.run, self.name, self.total = runs, 0, "", 0
+
+    def _say(self, text: str) -> None:
+        if self.bars.disable:
+            say(text)
+        else:
+            self.bars.console.print(printable(text), highlight=False, markup=False)
+
+    def loading(self, what: str, done: int, total: int) -> None:
+        self.tasks.move(what, done, total)
+        if done >= total:
+            self.tasks.drop(what)
+
+    def started(self, plan: Plan, step: int, total_steps: int) -> None:
+        self.run += 1
+        place = f"[{self.run}/{self.runs}] " if self.runs > 1 else ""
+        self.name, self.total = f"{place}{plan.model} seed {plan.seed}", total_steps
+        if step:
+            self._say(f"{self.name}: goes on from step {step} of {total_steps}")
+        self.tasks.move(self.name, step, total_steps)
+
+    def stepped(self, report: StepReport) -> None:
+        detail = f"epoch {report.epoch + 1}, loss {report.loss:.3f}"
+        self.tasks.move(self.name, report.step, self.total, detail)
+
+    def evaluating(self, done: int, total: int) -> None:
+        self.tasks.move("  test", done, total)
+        if done >= total:
+            self.tasks.drop("  test")
+
+    def epoch_done(self, plan: Plan, record: EpochRecord) -> None:
+        self._say(
+            f"{self.name}: epoch {record.epoch}/{plan.recipe.epochs}, "
+            f"train loss {record.train_loss:.3f}, test loss {record.test_loss:.3f}, "
+            f"top-1 {record.test_top1:.2%}, {record.seconds:.0f} s"
+        )
+
+    def finished(self, plan: Plan, result: Result, *, before: bool) -> None:
+        if before:
+            self.run += 1
+            self._say(f"{plan.model} seed {plan.seed}: finished before, top-1 {result.top1:.2%}")
+        self.tasks.drop(self.name)
+
+    def failed(self, plan: Plan, error: Exception) -> None:
+        self.tasks.drop(self.name)
+        self._say(f"{plan.model} seed {plan.seed}: failed: {error}")
+
+    def note(self, text: str) -> None:
+        self._say(text)

@@ -1,0 +1,69 @@
+"""Options that several verbs share, and what they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from convnets.data import ImageSet
+    from convnets.recipes import Recipe
+
+Data = Annotated[str, typer.Option("--data", "-d", help="A known set's name, or a path.")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Where known sets lie, before $CONVNETS_DATA and the cache.")
+]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave unreadable images out.")]
+RecipeName = Annotated[
+    str, typer.Option("--recipe", "-r", help="A recipe's name, or a TOML file of one.")
+]
+Epochs = Annotated[int | None, typer.Option(help="Epochs; schedules are rescaled.", min=1)]
+Stem = Annotated[
+    Literal["paper", "small", "auto"] | None, typer.Option(help="The network's form; see README.")
+]
+Size = Annotated[int | None, typer.Option(help="Side of the network's input in pixels.", min=1)]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="Change a field, as optimizer.lr=0.05.")
+]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder in which runs are folders.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    typer.Option(help="Number format; auto is bfloat16 on an accelerator, float32 on a CPU."),
+]
+Compile = Annotated[bool, typer.Option("--compile", help="Compile the network with torch.compile.")]
+CheckpointEvery = Annotated[
+    int | None, typer.Option(help="Steps between checkpoints; 120 seconds without it.", min=1)
+]
+NoWeights = Annotated[
+    bool, typer.Option("--no-weights", help="Keep no checkpoint of a finished run.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Checkpoint = Annotated[Path, typer.Argument(help="A run's folder, or a checkpoint in it.")]
+
+
+def chosen_recipe(
+    name: str, epochs: int | None, stem: str | None, size: int | None, changes: list[str] | None
+) -> Recipe:
+    """The recipe with what the command line changes of it."""
+    from convnets.recipes import load_recipe, with_changes
+
+    shorthand = {"epochs": epochs, "stem": stem, "input_size": size}
+    given = [f"{field}={value}" for field, value in shorthand.items() if value is not None]
+    return with_changes(load_recipe(name), [*given, *(changes or [])])
+
+
+def loaded_data(name: str, data_dir: Path | None, skip_bad: bool) -> ImageSet:
+    """The data set, with a progress bar if reading takes a while."""
+    from convnets.cli.console import loading_bar
+    from convnets.data import load_data
+
+    with loading_bar() as progress:
+        return load_data(
+            name,
+            data_dir=data_dir,
+            on_error="skip" if skip_bad else "fail",
+            progress=progress,
+        )

@@ -1,0 +1,51 @@
+"""``convnets report``: a leaderboard and a page from finished runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convnets.cli import options
+
+if TYPE_CHECKING:
+    from convnets.records import Result
+
+
+def command(
+    folders: Annotated[list[Path], typer.Argument(help="Folders that hold finished runs.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where the page goes.")] = None,
+    title: Annotated[str | None, typer.Option(help="The page's title.")] = None,
+    json: options.Json = False,
+) -> int:
+    """Make the leaderboard and report.html from finished runs."""
+    from convnets.records import read_results
+
+    results = {result.run: result for folder in folders for result in read_results(folder)}
+    data = " and ".join(sorted({result.data.name for result in results.values()}))
+    title = title or f"{data}: which network to use"
+    publish(list(results.values()), out or folders[0], title, json=json)
+    return 0
+
+
+def publish(results: Sequence[Result], out: Path, title: str, *, json: bool) -> None:
+    """Write report.html, leaderboard.csv and leaderboard.json to ``out``; show the table."""
+    from convnets.cli.console import say, show
+    from convnets.files import atomic_write
+    from convnets.report.leaderboard import as_csv, as_json, as_text, leaderboard
+    from convnets.report.page import page
+    from convnets.report.verdict import verdict
+
+    rows = leaderboard(results)
+    atomic_write(out / "leaderboard.csv", as_csv(rows))
+    atomic_write(out / "leaderboard.json", as_json(rows))
+    atomic_write(out / "report.html", page(results, title=title))
+    if json:
+        show(as_json(rows))
+    else:
+        show(as_text(rows))
+        for sentence in verdict(rows):
+            show(sentence)
+    say(f"report: {out / 'report.html'}")

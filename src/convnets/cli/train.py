@@ -1,0 +1,60 @@
+"""``convnets train``: one network, one seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from convnets.cli import options
+
+
+def command(
+    model: Annotated[str, typer.Argument(help="A network's name; see 'convnets models'.")],
+    data: options.Data = "digits",
+    recipe: options.RecipeName = "baseline",
+    epochs: options.Epochs = None,
+    seed: Annotated[int, typer.Option("--seed", "-s", min=0)] = 0,
+    out: options.Out = Path("runs"),
+    stem: options.Stem = None,
+    size: options.Size = None,
+    changes: options.Changes = None,
+    data_dir: options.DataDir = None,
+    skip_bad: options.SkipBad = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    compiled: options.Compile = False,
+    checkpoint_every: options.CheckpointEvery = None,
+    no_weights: options.NoWeights = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a cut-off run, as without it.")
+    ] = False,
+    json: options.Json = False,
+) -> int:
+    """Train one network; the same command goes on where a stopped one left off."""
+    from convnets.bench import run
+    from convnets.cli.console import progress_bars, show
+    from convnets.cli.following import RunProgress
+    from convnets.models import find_variant
+    from convnets.report.tables import summary
+    from convnets.training.engine import choose_engine
+
+    find_variant(model)
+    settings = options.chosen_recipe(recipe, epochs, stem, size, changes)
+    engine = choose_engine(device, precision, compiled=compiled)
+    image_set = options.loaded_data(data, data_dir, skip_bad)
+    conduct = run.Conduct(checkpoint_steps=checkpoint_every, keep_weights=not no_weights)
+    with progress_bars() as bars:
+        result = run.train(
+            model,
+            image_set,
+            settings,
+            seed=seed,
+            out=out,
+            engine=engine,
+            conduct=conduct,
+            observer=RunProgress(bars),
+        )
+    show(result.model_dump_json(indent=2) if json else summary(result, out / result.run))
+    return 0

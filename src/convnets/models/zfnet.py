@@ -1,0 +1,82 @@
+"""ZFNet (Zeiler and Fergus 2013, arXiv:1311.2901).
+
+Looking at what AlexNet's layers respond to showed dead filters and aliasing in its first two;
+smaller kernels and strides there mend both. This is the network of Fig. 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from convnets.catalog import Family, Published, Stem, Variant
+from convnets.layers.network import ConvNet, stack
+from convnets.models.alexnet import conv_relu, dense_head, initialise_he2015
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What varies: the maps of the five convolutions and the width of the two hidden layers."""
+
+    maps: tuple[int, int, int, int, int] = (96, 256, 384, 384, 256)
+    hidden: int = 4096
+    stem: Stem = "paper"
+
+
+def pool() -> nn.MaxPool2d:
+    """3x3 windows, two pixels apart; the last may hang over the edge (110 -> 55 in Fig. 3)."""
+    return nn.MaxPool2d(3, stride=2, ceil_mode=True)
+
+
+def contrast_norm() -> nn.LocalResponseNorm:
+    """Normalisation across maps with AlexNet's constants, as the paper prints none of its own.
+
+    torch divides alpha by the number of maps, 5; AlexNet's alpha of 1e-4 is not divided.
+    """
+    return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+
+
+class ZFNet(ConvNet):
+    """The network of Fig. 3; normalisation follows pooling, as its caption has it."""
+
+    def __init__(self, spec: Spec, *, in_chans: int = 3, num_classes: int = 1000) -> None:
+        super().__init__(spec, in_chans=in_chans, num_classes=num_classes)
+        first, second, third, fourth, fifth = spec.maps
+        small = spec.stem == "small"
+        # The paddings are those that give the map sizes of Fig. 3: 110, 55, 26, 13 and 6.
+        conv1 = conv_relu(in_chans, first, 7, stride=2, padding=3 if small else 1)
+        conv2 = conv_relu(first, second, 5, stride=2, padding=2 if small else 0)
+        self.features = stack(
+            ("stem", stack(("conv1", conv1), ("pool", pool()), ("norm", contrast_norm()))),
+            ("stage1", stack(("conv2", conv2), ("pool", pool()), ("norm", contrast_norm()))),
+            (
+                "stage2",
+                stack(
+                    ("conv3", conv_relu(second, third, 3, padding=1)),
+                    ("conv4", conv_relu(third, fourth, 3, padding=1)),
+                    ("conv5", conv_relu(fourth, fifth, 3, padding=1)),
+                    ("pool", nn.Identity() if small else pool()),
+                ),
+            ),
+        )
+        self.head = dense_head(fifth, 6, spec.hidden, num_classes)
+        # Differs: the paper sets all weights near 1e-2; see AlexNet's.
+        initialise_he2015(self)
+
+
+# fmt: off
+FAMILY = Family(
+    name="zfnet", title="ZFNet", year=2013,
+    paper="Visualizing and Understanding Convolutional Networks",
+    url="https://arxiv.org/abs/1311.2901",
+    network=ZFNet, pocket=Spec((8, 16, 16, 16, 16), hidden=32, stem="small"),
+    small_stem="conv1 and conv2 padded to halve the size exactly, no pooling after conv5",
+    variants={
+        "zfnet": Variant(Spec(), params=62_357_608, params_10=58_301_578,
+            macs=1_168_032_896, counted_in="pytorchcv:zfnet",
+            published=Published(source="Table 2, 1 convnet as per Fig. 3",
+                top1_error="38.4", top5_error="16.5")),
+    },
+)
+# fmt: on

@@ -1,0 +1,108 @@
+"""What a recipe is, how a user's own is read, and how one value of it is changed."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from convnets.data.augment import Augmentation
+from convnets.errors import BadInput, UnknownName, UsageError
+from convnets.training.settings import Optimisation
+
+
+class Recipe(Optimisation):
+    """A complete training run but for the network, the data and the seed.
+
+    ``stem`` is what ``create_model`` takes; ``input_size`` None means the data's own size, at
+    least 32 pixels. ``summary`` says what the recipe is for and what it has reached; ``sources``
+    gives the source of each value by its path.
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,39}$")
+    summary: str = ""
+    stem: Literal["paper", "small", "auto"] = "auto"
+    input_size: int | None = Field(default=None, ge=1, le=4096)
+    augmentation: Augmentation = Augmentation()
+    sources: Mapping[str, str] = {}
+
+    def values(self) -> dict[str, Any]:
+        """What decides the weights a run ends with: all but the prose."""
+        return self.model_dump(mode="json", exclude={"summary", "sources"})
+
+
+def find(name_or_path: str, known: Iterable[Recipe]) -> Recipe:
+    """The recipe of that name among ``known``, or the one in a ``.toml`` file."""
+    by_name = {recipe.name: recipe for recipe in known}
+    if name_or_path in by_name:
+        return by_name[name_or_path]
+    if name_or_path.endswith(".toml"):
+        return read_recipe(Path(name_or_path))
+    raise UnknownName("recipe", name_or_path, by_name)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from TOML; the file's name is its name unless it gives one."""
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
+    return _validated({"name": path.stem, **content}, str(path))
+
+
+def with_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:
+    """Return ``recipe`` with changes like ``"optimizer.lr=0.05"``; path and type are checked.
+
+    Values are read as TOML, and as plain text where they are not TOML.
+    """
+    content = recipe.model_dump()
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals:
+            raise UsageError(f"--set {change!r}: write FIELD=VALUE, for example optimizer.lr=0.05")
+        _assign(content, path.strip(), _literal(text.strip()))
+    return _validated(content, "recipe")
+
+
+def _assign(content: dict[str, Any], path: str, value: Any) -> None:
+    *parents, last = path.split(".")
+    place: Any = content
+    for depth, part in enumerate([*parents, last]):
+        if not isinstance(place, dict) or part not in place:
+            known = place if isinstance(place, dict) else {}
+            prefix = ".".join(path.split(".")[:depth])
+            raise UnknownName("recipe field", path, (f"{prefix}.{k}".lstrip(".") for k in known))
+        if depth < len(parents):
+            place = place[part]
+    if last == "kind":  # another kind has other fields: it starts from its own defaults
+        kept = {key: place[key] for key in ("lr", "warmup") if key in place}
+        place.clear()
+        place.update(kept)
+    place[last] = value
+
+
+def _literal(text: str) -> Any:
+    if text in ("none", "None", "null"):
+        return None
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except ValueError:
+        return text
+
+
+def _validated(content: dict[str, Any], where: str) -> Recipe:
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        found = []
+        for problem in error.errors():
+            path = ".".join(str(part) for part in problem["loc"])
+            if problem["type"] == "extra_forbidden":
+                raise UnknownName(f"field in {where}", path, Recipe.model_fields) from error
+            found.append(f"{path}: {problem['msg']} (got {problem['input']!r})")
+        raise UsageError(f"{where}: {'; '.join(found)}") from error

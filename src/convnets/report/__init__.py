@@ -1,0 +1,1 @@
+"""Tables and figures from result records: text, CSV, JSON, and one self-contained HTML page."""

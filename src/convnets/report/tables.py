@@ -1,0 +1,248 @@
+"""Tables that verbs print: networks, recipes, a data set, one run, and predictions."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from convnets.analysis.cost import LayerCost, Profile
+from convnets.catalog import Family, Variant
+from convnets.errors import printable
+from convnets.records import Result
+from convnets.report.format import NOTHING, count, duration, memory, percent, rate
+
+Cell = tuple[str, bool]
+
+
+def table(columns: Sequence[Cell], rows: Iterable[Sequence[object]], caption: str = "") -> Table:
+    """A plain table; a column is (title, whether it is right-aligned)."""
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1), caption=escape(caption) or None)
+    for title, right in columns:
+        shown.add_column(title, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(NOTHING if cell is None else escape(printable(str(cell))) for cell in row))
+    return shown
+
+
+def pairs(rows: Iterable[tuple[str, object]]) -> Table:
+    """Two columns, names and values, without a heading."""
+    shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        shown.add_row(escape(name), escape(printable(str(value))))
+    return shown
+
+
+def model_table(rows: Mapping[str, tuple[Family, Variant]]) -> Table:
+    """Networks with their paper's year, exact cost, and published top-1 error."""
+    columns = [
+        ("Name", False),
+        ("Family", False),
+        ("Year", True),
+        ("Params", True),
+        ("MACs", True),
+        ("Input", True),
+        ("Classes", True),
+        ("Top-1 error %", True),
+        ("Published in", False),
+    ]
+    body = [
+        (
+            name,
+            family.title,
+            family.year,
+            count(variant.params),
+            count(variant.macs),
+            f"{variant.input_size}x{variant.input_size}x{variant.in_chans}",
+            variant.num_classes,
+            variant.published and variant.published.top1_error,
+            variant.published.source if variant.published else "",
+        )
+        for name, (family, variant) in rows.items()
+    ]
+    return table(columns, body)
+
+
+def model_records(rows: Mapping[str, tuple[Family, Variant]]) -> list[dict[str, Any]]:
+    """The same rows, exact, for JSON."""
+    return [
+        {
+            "name": name,
+            "family": family.title,
+            "year": family.year,
+            "paper": family.paper,
+            "url": family.url,
+            "params": variant.params,
+            "params_10": variant.params_10,
+            "macs": variant.macs,
+            "counted_in": variant.counted_in,
+            "input_size": variant.input_size,
+            "in_chans": variant.in_chans,
+            "num_classes": variant.num_classes,
+            "small_stem": family.small_stem,
+            "published": asdict(variant.published) if variant.published else None,
+            "note": variant.note,
+        }
+        for name, (family, variant) in rows.items()
+    ]
+
+
+def profile_table(cost: Profile) -> Table:
+    """A network's layers as a tree, and their sums; memory is of float32."""
+    columns = [
+        ("Layer", False),
+        ("Kind", False),
+        ("Output", False),
+        ("Params", True),
+        ("MACs", True),
+        ("FLOPs", True),
+        ("Activations", True),
+        ("Kept for backward", True),
+        ("Field", True),
+        ("Stride", True),
+    ]
+    body = [
+        (
+            "  " * (layer.depth - 1) + (layer.name.rpartition(".")[2] or "(network)"),
+            layer.kind,
+            "x".join(str(side) for side in layer.output_shape[1:]),
+            *_costs(layer),
+            _extent(layer.receptive_field),
+            _extent(layer.stride),
+        )
+        for layer in cost.layers
+    ]
+    body.append(("total", "", "", *_costs(cost), "", ""))
+    left = ", ".join(f"{name} ({runs})" for name, runs in cost.uncounted) or "nothing"
+    shape = "x".join(str(side) for side in cost.input_shape)
+    return table(columns, body, caption=f"input {shape}, float32; not counted: {left}")
+
+
+def _costs(cost: LayerCost | Profile) -> tuple[str, ...]:
+    sizes = (cost.activation_bytes, cost.kept_bytes)
+    return tuple(
+        [count(value) if value else NOTHING for value in (cost.params, cost.macs, cost.flops)]
+        + [memory(value) if value else NOTHING for value in sizes]
+    )
+
+
+def _extent(pixels: float | tuple[float, ...] | None) -> str | None:
+    if pixels is None:
+        return None
+    return "x".join(f"{side:g}" for side in (pixels if isinstance(pixels, tuple) else (pixels,)))
+
+
+def recipes_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """Recipes by name, each with what it is for."""
+    columns = [("Name", False), ("Epochs", True), ("For", False)]
+    return table(columns, [(r["name"], r["epochs"], r["summary"]) for r in records])
+
+
+def recipe_table(record: Mapping[str, Any]) -> Table:
+    """One recipe: every value with its source, a field's own or its group's."""
+    sources = record["sources"]
+    body = []
+    for path, value in leaves({k: v for k, v in record.items() if k not in ("sources", "summary")}):
+        groups = [path.rsplit(".", cut)[0] for cut in range(path.count(".") + 1)]
+        source = next((sources[group] for group in groups if group in sources), "")
+        body.append((path, value, source))
+    columns = [("Field", False), ("Value", False), ("Source", False)]
+    return table(columns, body, caption=record["summary"])
+
+
+def leaves(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Dotted paths and values of a nested record."""
+    found: list[tuple[str, Any]] = []
+    for key, value in record.items():
+        path = f"{prefix}{key}"
+        found += leaves(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
+    return found
+
+
+def summary(result: Result, folder: Path) -> Table:
+    """One finished run."""
+    return pairs(
+        [
+            ("network", f"{result.model}, {result.stem} stem"),
+            ("data", f"{result.data.name}, {result.data.test_images} test images"),
+            ("top-1", f"{percent(result.top1)} %"),
+            ("top-5", f"{percent(result.top5)} %"),
+            ("test loss", f"{result.test_loss:.4f}"),
+            ("params", count(result.params)),
+            ("MACs an image", count(result.macs)),
+            ("training MACs", count(result.training_macs)),
+            ("training time", duration(result.seconds)),
+            ("images/s", rate(result.images_per_second)),
+            ("peak memory", memory(result.peak_memory_bytes)),
+            ("weights SHA-256", result.weights_sha256),
+            ("run", folder),
+        ]
+    )
+
+
+def evaluation_table(record: Mapping[str, Any]) -> Table:
+    """A test: the whole, then each class."""
+    columns = [("Class", False), ("Images", True), ("Correct %", True)]
+    body: list[tuple[object, ...]] = [("all", record["samples"], percent(record["top1"]))]
+    if record["top5"] is not None:
+        body.append(("all, among the first five", record["samples"], percent(record["top5"])))
+    for name, row, index in zip(
+        record["classes"], record["confusion"], range(len(record["classes"])), strict=True
+    ):
+        images = sum(row)
+        body.append((name, images, percent(row[index] / images if images else None)))
+    return table(columns, body)
+
+
+def data_table(record: Mapping[str, Any]) -> Table:
+    """What a data set holds; lists are joined, warnings come one a line."""
+    rows: list[tuple[str, object]] = []
+    for path, value in leaves(record):
+        if isinstance(value, list | tuple):
+            separator = "\n" if path == "warnings" else ", "
+            value = separator.join(_short(item) for item in value) or NOTHING
+        rows.append((path.replace("_", " "), _short(value)))
+    return pairs(rows)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def predictions_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """An image a row: its path and its likeliest classes with their probabilities."""
+    guesses = max((len(record["classes"]) for record in records), default=0)
+    columns = [("Image", False)]
+    columns += [(f"{place + 1}.", False) for place in range(guesses)]
+    body = [
+        (
+            record["path"],
+            *(f"{guess['name']} {guess['probability']:.1%}" for guess in record["classes"]),
+        )
+        for record in records
+    ]
+    return table(columns, body)
+
+
+def predictions_csv(records: Sequence[Mapping[str, Any]], top: int) -> str:
+    """A line an image: path, then class and probability of each guess."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    guesses = min(top, max((len(record["classes"]) for record in records), default=top))
+    heading = ["path"]
+    for place in range(1, guesses + 1):
+        heading += [f"class_{place}", f"probability_{place}"]
+    writer.writerow(heading)
+    for record in records:
+        cells = [record["path"]]
+        for guess in record["classes"]:
+            cells += [guess["name"], f"{guess['probability']:.6f}"]
+        writer.writerow(cells)
+    return text.getvalue()

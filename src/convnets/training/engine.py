@@ -1,0 +1,80 @@
+"""Where and in what number format a run computes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from convnets.errors import EnvironmentFailure, UsageError
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Device, number format and memory layout of a run.
+
+    Two runs of one plan give equal bits on one engine and one machine, not across engines.
+    """
+
+    device: torch.device
+    precision: Literal["float32", "bfloat16"] = "float32"
+    channels_last: bool = True
+    compiled: bool = False
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Move a model to the device, in this layout."""
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return model.to(device=self.device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
+
+    def callable(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
+        """The model's forward pass, compiled if that was asked for."""
+        return torch.compile(model) if self.compiled else model
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context in which a forward pass runs."""
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, torch.bfloat16)
+
+
+def choose_engine(
+    device: str = "auto", precision: Precision = "auto", *, compiled: bool = False
+) -> Engine:
+    """Pick the engine: an accelerator with bfloat16 if there is one, else the CPU in float32.
+
+    Raises ``EnvironmentFailure`` for a device that this machine lacks.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        place = torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        if "device string" in reason or "device type" in reason:
+            raise UsageError(f"unknown device {device!r}; it is 'auto', 'cpu' or 'cuda'") from error
+        raise EnvironmentFailure(f"device {device!r} is not usable here: {reason}") from error
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise UsageError(f"unknown precision {precision!r}; it is auto, float32 or bfloat16")
+    if precision == "auto":
+        # On a CPU bfloat16 speeds up wide convolutions and slows down depthwise ones; one rule
+        # for all networks keeps a comparison fair and a repeat equal.
+        precision = "bfloat16" if place.type == "cuda" else "float32"
+    if place.type == "cuda":
+        make_deterministic()
+    return Engine(place, precision, channels_last=True, compiled=compiled)
+
+
+def make_deterministic() -> None:
+    """Ask CUDA's libraries for the algorithms that give the same bits each time."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)

@@ -1,0 +1,172 @@
+"""The training loop: a generator of steps. What it does not do, the caller does between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from convnets.errors import NonFinite, TrainingFailed
+from convnets.training.engine import Engine
+from convnets.training.schedules import rate_share
+from convnets.training.settings import Optimisation
+from convnets.training.state import TrainingState, update_average
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+class Batch(Protocol):
+    """Images (b, c, h, w), class indices (b,) and the samples' numbers in the data set (b,)."""
+
+    @property
+    def images(self) -> Tensor: ...
+    @property
+    def targets(self) -> Tensor: ...
+    @property
+    def indices(self) -> Tensor: ...
+
+
+class Batches(Protocol):
+    """A source of batches whose order is a function of the epoch alone."""
+
+    @property
+    def steps(self) -> int: ...
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]: ...
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What one optimization step did; ``step`` counts from 1."""
+
+    step: int
+    epoch: int
+    samples: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+
+
+def steps(
+    state: TrainingState, batches: Batches, settings: Optimisation, engine: Engine
+) -> Iterator[StepReport]:
+    """Train to the end of the current epoch, one yield a step; ``state`` is whole at each yield.
+
+    Raises ``NonFinite`` before a step that would spoil the weights.
+    """
+    progress = state.progress
+    epoch, position = divmod(progress.step, batches.steps)
+    criterion = choose_criterion(state.model, settings)
+    parameters = [p for p in state.model.parameters() if p.requires_grad]
+    # The rate of the setting itself, since groups hold the scheduled one.
+    full_rate = settings.optimizer.lr
+    total = settings.epochs * batches.steps
+    state.model.train()
+    begun = time.monotonic()
+    for batch in batches.epoch(epoch, position):
+        rate = full_rate * rate_share(
+            settings.schedule, progress.step, total, progress.epoch_losses
+        )
+        for group in state.optimizer.param_groups:
+            group["lr"] = rate
+        loss = gradients(state, criterion, batch, engine)
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        loss_value, norm_value = torch.stack((loss, norm.to(loss))).tolist()
+        check_finite(loss_value, norm_value, progress.step + 1, rate, batch)
+        if settings.clip_norm and norm_value > settings.clip_norm:
+            torch.nn.utils.clip_grads_with_norm_(parameters, settings.clip_norm, norm)
+        state.optimizer.step()
+        progress.step += 1
+        if settings.ema_decay:
+            update_average(state, settings.ema_decay)
+        samples = len(batch.targets)
+        progress.loss_sum += loss_value * samples
+        progress.loss_samples += samples
+        if progress.step % batches.steps == 0:
+            progress.epoch_losses.append(progress.loss_sum / progress.loss_samples)
+            progress.loss_sum, progress.loss_samples = 0.0, 0
+        progress.seconds += time.monotonic() - begun
+        yield StepReport(progress.step, epoch, samples, loss_value, rate, norm_value)
+        begun = time.monotonic()
+
+
+def gradients(
+    state: TrainingState,
+    criterion: Criterion,
+    batch: Batch,
+    engine: Engine,
+) -> Tensor:
+    """Set the gradients of the batch's mean loss and return that loss (0-d, float32).
+
+    A batch that does not fit the accelerator's memory is split in halves until it does; the split
+    is remembered, the samples and their order stay the same.
+    """
+    progress = state.progress
+    while True:
+        generator = torch.get_rng_state()
+        try:
+            return _accumulate(state, criterion, batch, engine)
+        except torch.OutOfMemoryError as error:
+            if progress.split >= len(batch.targets):
+                raise TrainingFailed(
+                    f"step {progress.step + 1}: out of memory with one image at a time; "
+                    "use a smaller network or input"
+                ) from error
+            torch.set_rng_state(generator)
+            progress.split *= 2
+
+
+def _accumulate(
+    state: TrainingState,
+    criterion: Criterion,
+    batch: Batch,
+    engine: Engine,
+) -> Tensor:
+    state.optimizer.zero_grad(set_to_none=True)
+    size = len(batch.targets)
+    pieces = min(state.progress.split, size)
+    total = torch.zeros((), device=engine.device)
+    for images, targets in zip(
+        batch.images.chunk(pieces), batch.targets.chunk(pieces), strict=True
+    ):
+        with engine.autocast():
+            logits = state.forward(images)
+        loss = criterion(logits.float(), targets) * (len(targets) / size)
+        torch.autograd.backward(loss)
+        total += loss.detach()
+    return total
+
+
+def choose_criterion(model: nn.Module, settings: Optimisation) -> Criterion:
+    """The network's own loss if it has one (LeNet-5's Eq. 9), else cross-entropy."""
+    own = getattr(model, "criterion", None)
+    if own is None:
+        return lambda logits, targets: F.cross_entropy(
+            logits, targets, label_smoothing=settings.label_smoothing
+        )
+    if not settings.label_smoothing:
+        return own  # type: ignore[no-any-return]
+    return lambda logits, targets: own(
+        logits, smoothed(targets, logits.shape[1], settings.label_smoothing)
+    )
+
+
+def smoothed(targets: Tensor, num_classes: int, share: float) -> Tensor:
+    """Class probabilities (batch, classes): ``share`` spread evenly (Szegedy et al. 2015)."""
+    return F.one_hot(targets, num_classes).float() * (1 - share) + share / num_classes
+
+
+def check_finite(loss: float, norm: float, step: int, rate: float, batch: Batch) -> None:
+    """Raise ``NonFinite`` with the step, the rate and the samples if loss or gradient is not."""
+    if abs(loss) < float("inf") and abs(norm) < float("inf"):
+        return
+    what = f"loss {loss}" if abs(loss) >= float("inf") or loss != loss else f"gradient norm {norm}"
+    first = ", ".join(str(index) for index in batch.indices[:8].tolist())
+    raise NonFinite(
+        f"step {step}: {what} at learning rate {rate:.3g}, samples {first}, ...; "
+        "lower optimizer.lr or look at those samples"
+    )

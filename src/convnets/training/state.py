@@ -1,0 +1,138 @@
+"""Everything that a training run must remember, and the pair that saves and restores it."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from convnets.errors import BadModelFile
+from convnets.training.engine import Engine
+from convnets.training.optimizers import build_optimizer
+from convnets.training.settings import Optimisation
+
+
+@dataclass
+class Progress:
+    """The numbers of a run, as JSON holds them. ``seconds`` counts training steps alone."""
+
+    step: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0
+    loss_samples: int = 0
+    split: int = 1
+    epoch_losses: list[float] = field(default_factory=list)
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+class TrainingState:
+    """A model in training: its optimizer, its average if any, and its progress."""
+
+    def __init__(self, model: nn.Module, settings: Optimisation, engine: Engine) -> None:
+        self.model = engine.place(model)
+        self.forward = engine.callable(self.model)
+        self.optimizer = build_optimizer(self.model, settings.optimizer)
+        self.average = copy.deepcopy(self.model) if settings.ema_decay else None
+        self.progress = Progress(split=settings.accumulation)
+
+    @property
+    def tested_model(self) -> nn.Module:
+        """The weights that count: the average where there is one."""
+        return self.model if self.average is None else self.average
+
+
+@torch.no_grad()
+def update_average(state: TrainingState, decay: float) -> None:
+    """Move the average towards the model; early steps move it faster, as in TensorFlow's EMA."""
+    if state.average is None:
+        return
+    decay = min(decay, (1 + state.progress.step) / (10 + state.progress.step))
+    ours, theirs = state.average.state_dict(), state.model.state_dict()
+    floating = [name for name, value in ours.items() if value.is_floating_point()]
+    torch._foreach_lerp_([ours[n] for n in floating], [theirs[n] for n in floating], 1 - decay)
+    for name in ours.keys() - set(floating):
+        ours[name].copy_(theirs[name])
+
+
+def capture(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the run's tensors by name and its numbers; ``restore`` takes both back.
+
+    Optimizer state is keyed by parameter name, random generators are byte tensors.
+    """
+    tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
+    if state.average is not None:
+        tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
+    for name, parameter in state.model.named_parameters():
+        for key, value in state.optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{name}.{key}"] = value
+    tensors |= {f"random.{name}": value for name, value in _generators().items()}
+    return tensors, asdict(state.progress)
+
+
+def restore(state: TrainingState, tensors: Mapping[str, Tensor], numbers: dict[str, Any]) -> None:
+    """Put a captured run back, strictly: raises ``BadModelFile`` if a tensor lacks or is left."""
+    left = dict(tensors)
+    _load(state.model, _take(left, "model."))
+    if state.average is not None:
+        _load(state.average, _take(left, "average."))
+    moments = _take(left, "optimizer.")
+    for name, parameter in state.model.named_parameters():
+        own = {key: moments.pop(key) for key in list(moments) if key.rpartition(".")[0] == name}
+        if own:
+            state.optimizer.state[parameter] = {
+                key.rpartition(".")[2]: _like(value, parameter) for key, value in own.items()
+            }
+    generators = _take(left, "random.")
+    if left or moments:
+        raise BadModelFile(f"checkpoint holds unknown tensors: {sorted(left | moments)[:5]}")
+    torch.set_rng_state(generators["cpu"])
+    for name, value in generators.items():
+        if name.startswith("cuda"):
+            torch.cuda.set_rng_state(value, int(name.removeprefix("cuda")))
+    try:
+        state.progress = Progress(**numbers)
+    except TypeError as error:
+        raise BadModelFile(f"checkpoint's progress does not fit this version: {error}") from error
+
+
+def _generators() -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        device = torch.cuda.current_device()
+        states[f"cuda{device}"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _take(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    names = [name for name in tensors if name.startswith(prefix)]
+    return {name.removeprefix(prefix): tensors.pop(name) for name in names}
+
+
+def _load(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    try:
+        model.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise BadModelFile(" ".join(str(error).split())) from error
+
+
+def _like(value: Tensor, parameter: nn.Parameter) -> Tensor:
+    """A moment in its parameter's place and layout; step counters (0-d) stay as they are."""
+    if value.ndim == 0:
+        return value if not parameter.is_cuda else value.to(parameter.device)
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def weights_sha256(model: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of a model's state, in order of name."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        plain = value.detach().to("cpu").contiguous()
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,49 @@
+"""Signals become a flag that loops look at between steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+from convnets.errors import Stopped
+
+
+class StopFlag:
+    """While it is entered, SIGTERM and the first SIGINT only raise this flag.
+
+    A second SIGINT interrupts at once. Outside the main thread, signals are left alone.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> StopFlag:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._before.clear()
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = number
+
+    def stopped(self, where: str) -> Stopped:
+        """The error to raise once the run is safe on disk."""
+        name = signal.Signals(self.received or signal.SIGTERM).name
+        return Stopped(
+            f"stopped by {name} {where}; the same command goes on",
+            exit_code=130 if self.received == signal.SIGINT else 143,
+        )

@@ -1,0 +1,55 @@
+"""Parity with another library: its weights carried over to our network, and its logits."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def carry(peer: nn.Module, network: nn.Module) -> None:
+    """Give both networks the same random weights, statistics and scales.
+
+    What libraries start at 0, 1 or 1e-6 (biases, normalisation, LayerScale) is drawn first, so that
+    no default hides a difference. Tensors pair off in order of definition; each pair must agree in
+    the last part of its name and in shape.
+    """
+    generator = torch.Generator().manual_seed(0)
+    theirs = peer.state_dict()
+    for name, tensor in theirs.items():
+        if tensor.is_floating_point() and tensor.numel() == max(tensor.shape):
+            tensor.copy_(_values_a_channel(name, tensor, generator))
+    ours = network.state_dict()
+    if len(theirs) != len(ours):
+        raise AssertionError(f"the peer has {len(theirs)} tensors, ours {len(ours)}")
+    for (their_name, theirs_), (our_name, ours_) in zip(theirs.items(), ours.items(), strict=True):
+        same_kind = their_name.rpartition(".")[2] == our_name.rpartition(".")[2]
+        if not same_kind or theirs_.shape != ours_.shape:
+            raise AssertionError(
+                f"the peer's {their_name} {tuple(theirs_.shape)} meets "
+                f"our {our_name} {tuple(ours_.shape)}"
+            )
+        ours_.copy_(theirs_)
+
+
+def agree(peer: nn.Module, network: nn.Module, size: int, *, in_chans: int = 3) -> None:
+    """Assert equal logits in eval mode for two random images of ``size`` x ``size`` pixels.
+
+    Both networks are left in double precision, in which 1e-9 of the largest logit is rounding alone
+    and one lost bias is not.
+    """
+    images = torch.randn(
+        2, in_chans, size, size, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
+    with torch.no_grad():
+        expected = peer.double().eval()(images)
+        logits = network.double().eval()(images)
+    scale = expected.abs().max().item()
+    seen = (expected[0] - expected[1]).abs().max().item()
+    assert seen > 1e-3 * scale, "the peer's logits hardly depend on the image: nothing is compared"
+    torch.testing.assert_close(logits, expected, rtol=0, atol=1e-9 * scale)
+
+
+def _values_a_channel(name: str, like: Tensor, generator: torch.Generator) -> Tensor:
+    if name.endswith(("bias", "running_mean")):
+        return 0.1 * torch.randn(like.shape, generator=generator)
+    return 0.5 + torch.rand(like.shape, generator=generator)
