@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from convnets.errors import BadInput, DiskFull, EnvironmentFailure
+from convnets.errors import BadInput, DiskFull
 
 _PIECE = 1 << 20
 JSON_LIMIT = 64 << 20
@@ -49,35 +49,27 @@ def atomic_write(path: Path, content: bytes | str | Iterable[bytes]) -> None:
     """
     path = Path(path)
     temporary = path.with_name(f".tmp.{os.getpid()}.{secrets.token_hex(4)}")
-    written = 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        failpoint("pre-open")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        try:
-            for piece in _pieces(content):
-                failpoint("write")
-                view = memoryview(piece)
-                while view:
-                    count = os.write(descriptor, view)
-                    view = view[count:]
-                    written += count
+    with contextlib.ExitStack() as cleanup:
+        with _refusals(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            failpoint("pre-open")
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        cleanup.callback(temporary.unlink, missing_ok=True)
+        cleanup.callback(os.close, descriptor)
+        written = 0
+        for piece in _pieces(content):  # what the source raises is its own, not the disk's
+            with _refusals(path, written):
+                written += _write(descriptor, piece)
+        with _refusals(path, written):
             failpoint("pre-fsync")
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        failpoint("pre-rename")
-        os.replace(temporary, path)
-        failpoint("post-rename")
-        sync_directory(path.parent)
-    except OSError as error:
-        raise _refused(path, error, written) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+            failpoint("pre-rename")
+            os.replace(temporary, path)
+            failpoint("post-rename")
+            sync_directory(path.parent)
 
 
-def _pieces(content: bytes | str | Iterable[bytes]) -> Iterator[bytes | memoryview]:
+def _pieces(content: bytes | str | Iterable[bytes]) -> Iterator[memoryview]:
     if isinstance(content, str):
         content = content.encode("utf-8")
     for part in [content] if isinstance(content, bytes) else content:
@@ -85,15 +77,27 @@ def _pieces(content: bytes | str | Iterable[bytes]) -> Iterator[bytes | memoryvi
         yield from (view[i : i + _PIECE] for i in range(0, len(view), _PIECE))
 
 
-def _refused(path: Path, error: OSError, written: int) -> EnvironmentFailure:
-    reason = error.strerror or str(error)
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        hint = (
-            f"needs more than {written} bytes free there; free some space or choose another --out"
-        )
-    else:
-        hint = "choose another --out or mend its permissions"
-    return DiskFull(f"{path}: cannot write: {reason}; {hint}")
+def _write(descriptor: int, piece: memoryview) -> int:
+    """Write all of a piece, however little the system takes at once; return its length."""
+    left = piece
+    while left:
+        failpoint("write")
+        left = left[os.write(descriptor, left) :]
+    return len(piece)
+
+
+@contextlib.contextmanager
+def _refusals(path: Path, written: int = 0) -> Iterator[None]:
+    """Turn the system's refusal to write into ``DiskFull`` with what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            hint = f"more than {written} bytes are needed; free some space or choose another --out"
+        else:
+            hint = "choose another --out or mend its permissions"
+        raise DiskFull(f"{path}: cannot write: {reason}; {hint}") from error
 
 
 def sync_directory(path: Path) -> None:
@@ -108,17 +112,15 @@ def sync_directory(path: Path) -> None:
 def append_line(path: Path, line: str) -> None:
     """Append one line with a single write: a crash leaves it whole, cut at the end, or absent."""
     path = Path(path)
-    try:
+    data = line.encode("utf-8") + b"\n"
+    with _refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            data = line.encode("utf-8") + b"\n"
             if os.write(descriptor, data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(descriptor)
-    except OSError as error:
-        raise _refused(path, error, 0) from error
 
 
 def remove(path: Path) -> None:

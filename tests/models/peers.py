@@ -9,15 +9,15 @@ from torch import Tensor, nn
 def carry(peer: nn.Module, network: nn.Module) -> None:
     """Give both networks the same random weights, statistics and scales.
 
-    What libraries start at 0, 1 or 1e-6 (biases, normalisation, LayerScale) is drawn first, so that
-    no default hides a difference. Tensors pair off in order of definition; each pair must agree in
-    the last part of its name and in shape.
+    Every value is drawn, those included that libraries start at 0, 1 or 1e-6 (biases,
+    normalisation, LayerScale), so that no default hides a difference. Tensors pair off in order of
+    definition; each pair must agree in the last part of its name and in shape.
     """
     generator = torch.Generator().manual_seed(0)
     theirs = peer.state_dict()
     for name, tensor in theirs.items():
-        if tensor.is_floating_point() and tensor.numel() == max(tensor.shape):
-            tensor.copy_(_values_a_channel(name, tensor, generator))
+        if tensor.is_floating_point():
+            tensor.copy_(_draw(name, tensor, generator))
     ours = network.state_dict()
     if len(theirs) != len(ours):
         raise AssertionError(f"the peer has {len(theirs)} tensors, ours {len(ours)}")
@@ -49,7 +49,11 @@ def agree(peer: nn.Module, network: nn.Module, size: int, *, in_chans: int = 3) 
     torch.testing.assert_close(logits, expected, rtol=0, atol=1e-9 * scale)
 
 
-def _values_a_channel(name: str, like: Tensor, generator: torch.Generator) -> Tensor:
+def _draw(name: str, like: Tensor, generator: torch.Generator) -> Tensor:
+    """Values that keep the scale of a signal from layer to layer (He's for kernels)."""
     if name.endswith(("bias", "running_mean")):
         return 0.1 * torch.randn(like.shape, generator=generator)
-    return 0.5 + torch.rand(like.shape, generator=generator)
+    if like.numel() == max(like.shape):
+        return 0.5 + torch.rand(like.shape, generator=generator)
+    fan_in = like[0].numel()
+    return (2 / fan_in) ** 0.5 * torch.randn(like.shape, generator=generator)

@@ -13,18 +13,16 @@ LAYERS = ("stem.conv1", "stem", "stage1.conv2", "stage1", "stage2.conv3", "stage
 
 
 def narrow(peer: nn.Module, hidden: int) -> nn.Module:
-    """Fill a peer built on the meta device with He's weights, its hidden layers ``hidden`` wide.
+    """Give memory to a peer built on the meta device, with ``hidden`` units in its hidden layers.
 
-    The two hidden layers of 4096 hold nine in ten of the weights and no structure.
+    The 4096 they have hold nine in ten of the weights and no structure.
     """
     layers = [(name, m) for name, m in peer.named_modules() if isinstance(m, nn.Linear)]
     (fc1, first), (fc2, _), (fc3, last) = layers
     peer.set_submodule(fc1, nn.Linear(first.in_features, hidden))
     peer.set_submodule(fc2, nn.Linear(hidden, hidden))
     peer.set_submodule(fc3, nn.Linear(hidden, last.out_features))
-    peer.to_empty(device="cpu")
-    alexnet.initialise_he2015(peer)
-    return peer
+    return peer.to_empty(device="cpu")
 
 
 def test_logits_equal_torchvision() -> None:

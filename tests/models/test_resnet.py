@@ -32,7 +32,9 @@ def test_layers_and_stages_of_table_1(name: str, layers: int, channels: tuple[in
     with torch.device("meta"):
         network = create_model(name)
         stages = [f"features.stage{stage}" for stage in (1, 2, 3, 4)]
-        maps = network.forward_intermediates(torch.empty(1, 3, 224, 224), ["features.stem", *stages])
+        maps = network.forward_intermediates(
+            torch.empty(1, 3, 224, 224), ["features.stem", *stages]
+        )
     assert maps.pop("features.stem").shape == (1, 64, 56, 56)
     sides = (56, 28, 14, 7)
     assert [tuple(maps[stage].shape) for stage in stages] == [

@@ -59,7 +59,9 @@ def sixteen(
 ) -> list[Result]:
     """Every network of the lecture with every seed."""
     return [
-        build(name, seed=seed, epochs=epochs, classes=classes) for name in NETWORKS for seed in seeds
+        build(name, seed=seed, epochs=epochs, classes=classes)
+        for name in NETWORKS
+        for seed in seeds
     ]
 
 

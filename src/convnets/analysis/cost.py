@@ -5,11 +5,11 @@ Rows hold what a module does itself, without its children, so every column adds 
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from convnets.analysis.field import Field
+from convnets.analysis.grid import Field
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,8 @@ class LayerCost:
 
     def to_dict(self) -> dict[str, Any]:
         """The row as plain JSON values, the derived columns in place of ``field``."""
-        row = asdict(self)
+        row = {**vars(self), "output_shape": list(self.output_shape)}
         del row["field"]
-        row["output_shape"] = list(self.output_shape)
         for column in ("receptive_field", "stride", "centre", "intensity"):
             value = getattr(self, column)
             row[column] = list(value) if isinstance(value, tuple) else value
@@ -112,19 +111,14 @@ class Profile:
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON values, every layer included."""
-        record: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("params", "unused_params", "macs", "flops")
-            + ("activation_bytes", "kept_bytes")
-        }
         return {
+            **vars(self),
             "input_shape": list(self.input_shape),
-            **record,
             "layers": [layer.to_dict() for layer in self.layers],
             "uncounted": dict(self.uncounted),
         }
 
 
-def _square(values: Any) -> float | tuple[float, ...]:
+def _square(values: Iterable[float]) -> float | tuple[float, ...]:
     sides = tuple(int(value) if value == int(value) else value for value in values)
     return sides[0] if len(set(sides)) == 1 else sides

@@ -6,9 +6,9 @@ A multiply-add of a convolution or matrix product is two FLOPs. Beside those, by
   added bias;
 - kernel-size FLOPs for each output of a pooling, one for each input of a sum, mean, maximum;
 - for each element: 2 for batch normalisation (scale and shift; its statistics are constants in
-  eval mode), 7 for layer and group normalisation (mean 1, variance 3, normalise 2, and 2 with
-  scale and shift, 1 less without shift), 5 for softmax (maximum, subtract, exponential, sum,
-  divide), 4 for a variance, 2 for a norm;
+  eval mode), 5 for layer and group normalisation (mean, difference, square, sum, divide) and one
+  each for their scale and shift, 5 for softmax (maximum, difference, exponential, sum, divide),
+  4 for a variance, 2 for a norm;
 - nothing for views, copies, concatenation, padding, indexing and creation of tensors.
 
 Operations outside these rules are not guessed: ``operation_cost`` returns None for them.
@@ -24,12 +24,12 @@ from torch import Tensor
 
 # fmt: off
 MOVES = frozenset({
-    "_to_copy", "_unsafe_view", "arange", "cat", "clone", "constant_pad_nd", "copy", "detach",
-    "embedding", "empty", "empty_like", "empty_strided", "expand", "eye", "fill", "flip", "full",
-    "full_like", "gather", "im2col", "index", "index_put", "index_select", "lift_fresh", "linspace",
-    "new_empty", "new_empty_strided", "new_full", "new_ones", "new_zeros", "ones", "ones_like",
-    "pixel_shuffle", "pixel_unshuffle", "reflection_pad1d", "reflection_pad2d", "repeat",
-    "replication_pad1d", "replication_pad2d", "roll", "scalar_tensor", "select_scatter",
+    "_to_copy", "_unsafe_view", "arange", "as_strided", "cat", "clone", "constant_pad_nd", "copy",
+    "detach", "embedding", "empty", "empty_like", "empty_strided", "expand", "eye", "fill", "flip",
+    "full", "full_like", "gather", "im2col", "index", "index_copy", "index_put", "index_select",
+    "lift_fresh", "linspace", "new_empty", "new_empty_strided", "new_full", "new_ones", "new_zeros",
+    "ones", "ones_like", "pixel_shuffle", "pixel_unshuffle", "reflection_pad1d", "reflection_pad2d",
+    "repeat", "replication_pad1d", "replication_pad2d", "roll", "scalar_tensor", "select_scatter",
     "slice_scatter", "stack", "tril", "triu", "upsample_nearest1d", "upsample_nearest2d",
     "upsample_nearest3d", "zero", "zeros", "zeros_like",
 })

@@ -13,48 +13,17 @@ Neural Networks" (Distill, 2019); a field reaches past the image's edge where pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from math import ceil, floor
+from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from convnets.analysis.counting import PRODUCTS, operation_name, pair
-
-
-@dataclass(frozen=True)
-class Axis:
-    """Along one image axis, in pixels: what a unit sees, the step to the next, the first's centre."""
-
-    size: float = 1
-    stride: float = 1
-    centre: float = 0
-
-
-Field = tuple[Axis, ...]
-
-
-@dataclass(frozen=True)
-class Place:
-    """An axis in a tensor: ``count`` units, ``step`` indices apart along dimension ``dim``.
-
-    ``dim`` counts from the end (-1 is the last), and is None where the axis has one unit left.
-    In memory rather than in a tensor, ``dim`` is not used and ``step`` is in elements.
-    """
-
-    axis: Axis
-    count: int
-    step: int
-    dim: int | None = None
-
-
-Places = tuple[Place, ...]
-
-
-class OffGrid(Exception):
-    """Units no longer lie on a grid of the image."""
+from convnets.analysis.counting import PRODUCTS, operation_name
+from convnets.analysis.grid import Axis, Field, OffGrid, Place, Places, collapse, union
+from convnets.analysis.mixing import RULES, UNIT_BY_UNIT
 
 
 class FieldTracker:
@@ -116,10 +85,10 @@ class FieldTracker:
         inputs = [self._places(tensor) for tensor in tensors]
         if all(place.dim is None for places in inputs for place in places):
             return union(inputs)
-        if name in _RULES:
-            return _RULES[name](args, inputs, output)
+        if name in RULES:
+            return RULES[name](args, inputs, output)
         same = all(tensor.ndim <= output.ndim for tensor in tensors)
-        if same and (torch.Tag.pointwise in operation.tags or name in _UNIT_BY_UNIT):
+        if same and (torch.Tag.pointwise in operation.tags or name in UNIT_BY_UNIT):
             return union(inputs)
         raise OffGrid
 
@@ -176,181 +145,3 @@ def _seen_through(tensor: Tensor, place: Place) -> Place:
         raise OffGrid
     thinned = replace(axis, stride=axis.stride * (stride // step))
     return Place(thinned, length, 1, dim)
-
-
-def union(inputs: Sequence[Places]) -> Places:
-    """Each axis as units see it that combine one unit of every input, aligned at the last dim."""
-    return tuple(_union(places) for places in zip(*filter(None, inputs), strict=True))
-
-
-def _union(places: Sequence[Place]) -> Place:
-    spread = [place for place in places if place.dim is not None]
-    if len({(place.dim, place.count, place.step) for place in spread}) > 1:
-        raise OffGrid
-    model = spread[0] if spread else places[0]
-    stride = max(place.axis.stride for place in spread or places)
-    # Where strides differ (a global value joins a map), the field is that of the middle unit.
-    low = min(_middle(place) - place.axis.size / 2 for place in places)
-    high = max(_middle(place) + place.axis.size / 2 for place in places)
-    first = (low + high) / 2 - (model.count - 1) / 2 * stride
-    return replace(model, axis=Axis(high - low, stride, first))
-
-
-def _middle(place: Place) -> float:
-    return place.axis.centre + (place.count - 1) / 2 * place.axis.stride
-
-
-def collapse(places: Places, dims: set[int] | None = None) -> Places:
-    """Replace the axes along ``dims`` (all by default) by one unit that sees all of them."""
-    return tuple(
-        _window(place, place.count, place.count, 0, 1)
-        if place.dim is not None and (dims is None or place.dim in dims)
-        else place
-        for place in places
-    )
-
-
-def _window(place: Place, kernel: int, stride: float, left: float, count: int) -> Place:
-    """Slide a window of ``kernel`` units; the first begins ``left`` units before the first unit."""
-    axis = place.axis
-    first = axis.centre + ((kernel - 1) / 2 - left) * axis.stride
-    size = axis.size + (kernel - 1) * axis.stride
-    slid = Place(Axis(size, axis.stride * stride, first), count, place.step, place.dim)
-    return slid if count > 1 else replace(slid, step=0, dim=None)
-
-
-def _mapped(places: Places, change: Callable[[Place, int], Place]) -> Places:
-    """Apply ``change(place, dim)`` to the axes that lie along a dimension of their own."""
-    for place in places:
-        if place.dim is not None and place.step != 1:
-            raise OffGrid
-    return tuple(p if p.dim is None else change(p, p.dim) for p in places)
-
-
-def _convolution(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
-    _, weight, _, strides, paddings, dilations, transposed = args[:7]
-    axes = weight.ndim - 2
-    options = [pair(value, axes) for value in (strides, paddings, dilations)]
-
-    def change(place: Place, dim: int) -> Place:
-        if dim < -axes:
-            raise OffGrid
-        stride, padding, dilation = (option[dim] for option in options)
-        reach, count = (weight.shape[dim] - 1) * dilation, output.shape[dim]
-        if not transposed:
-            return _window(place, reach + 1, stride, padding, count)
-        kernel = reach // stride + 1
-        left = (reach / 2 - padding) / stride + (kernel - 1) / 2
-        return _window(place, kernel, 1 / stride, left, count)
-
-    return _mapped(inputs[0], change)
-
-
-def _pool(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
-    axes = len(args[1])
-    kernels = pair(args[1], axes)
-    strides = pair(args[2], axes) if len(args) > 2 and args[2] else kernels
-    paddings = pair(args[3], axes) if len(args) > 3 else (0,) * axes
-
-    def change(place: Place, dim: int) -> Place:
-        if dim < -axes:
-            return place
-        return _window(place, kernels[dim], strides[dim], paddings[dim], output.shape[dim])
-
-    return _mapped(inputs[0], change)
-
-
-def _adaptive_pool(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
-    def change(place: Place, dim: int) -> Place:
-        wide, narrow = place.count, output.shape[dim]
-        kernel = max(
-            ceil((i + 1) * wide / narrow) - floor(i * wide / narrow) for i in range(narrow)
-        )
-        left = (kernel - wide / narrow) / 2
-        return _window(place, kernel, wide / narrow, left, narrow)
-
-    return _mapped(inputs[0], change)
-
-
-def _upsample(taps: int) -> Callable[..., Places]:
-    def rule(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
-        def change(place: Place, dim: int) -> Place:
-            shrink = place.count / output.shape[dim]
-            left = (taps - shrink) / 2
-            return _window(place, taps, shrink, left, output.shape[dim])
-
-        return _mapped(inputs[0], change)
-
-    return rule
-
-
-def _pad(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
-    def change(place: Place, dim: int) -> Place:
-        index = 2 * (-dim - 1)
-        left = args[1][index] if index < len(args[1]) else 0
-        return _window(place, 1, 1, left, output.shape[dim])
-
-    return _mapped(inputs[0], change)
-
-
-def _reduce(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
-    ndim = args[0].ndim
-    given = args[1] if len(args) > 1 and args[1] is not None and args[1] != [] else range(ndim)
-    dims = {_from_end(dim, ndim) for dim in ([given] if isinstance(given, int) else given)}
-    places = collapse(inputs[0], dims)
-    if output.ndim == ndim:
-        return places
-    return tuple(
-        p if p.dim is None else replace(p, dim=p.dim + sum(d > p.dim for d in dims)) for p in places
-    )
-
-
-def _softmax(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
-    return union([inputs[0], collapse(inputs[0], {_from_end(args[1], output.ndim)})])
-
-
-def _layer_norm(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
-    return union([inputs[0], collapse(inputs[0], {-1 - i for i in range(len(args[1]))})])
-
-
-def _group_norm(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
-    return union([inputs[0], collapse(inputs[0])])
-
-
-def _cat(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
-    joined = _from_end(args[1] if len(args) > 1 else 0, output.ndim)
-    if any(place.dim == joined for places in inputs for place in places):
-        raise OffGrid
-    return union(inputs)
-
-
-def _from_end(dim: int, ndim: int) -> int:
-    return dim - ndim if dim >= 0 else dim
-
-
-_UNIT_BY_UNIT = frozenset({"_to_copy", "_unsafe_view", "clone", "copy", "native_batch_norm"})
-_RULES: dict[str, Callable[[tuple[Any, ...], list[Places], Tensor], Places]] = {
-    "_adaptive_avg_pool2d": _adaptive_pool,
-    "_safe_softmax": _softmax,
-    "_softmax": _softmax,
-    "adaptive_max_pool2d": _adaptive_pool,
-    "amax": _reduce,
-    "amin": _reduce,
-    "avg_pool2d": _pool,
-    "avg_pool3d": _pool,
-    "cat": _cat,
-    "constant_pad_nd": _pad,
-    "convolution": _convolution,
-    "linalg_vector_norm": lambda args, inputs, output: _reduce(
-        (args[0], *args[2:]), inputs, output
-    ),
-    "max_pool2d_with_indices": _pool,
-    "mean": _reduce,
-    "native_group_norm": _group_norm,
-    "native_layer_norm": _layer_norm,
-    "sum": _reduce,
-    "upsample_bicubic2d": _upsample(4),
-    "upsample_bilinear2d": _upsample(2),
-    "upsample_nearest2d": _upsample(1),
-    "var_mean": _reduce,
-}

@@ -12,11 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convnets.analysis.cost import LayerCost, Profile
 from convnets.analysis.counting import operation_cost, operation_name
-from convnets.analysis.field import Field, FieldTracker, memory
+from convnets.analysis.field import FieldTracker, memory
+from convnets.analysis.grid import Field
 from convnets.errors import UsageError
 
 
@@ -84,7 +86,7 @@ def _on_meta(module: nn.Module) -> nn.Module:
     for part in module.modules():
         held = (*part._parameters.values(), *part._buffers.values(), *vars(part).values())
         for tensor in held:
-            if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+            if is_lazy(tensor):
                 raise UsageError(
                     f"{type(part).__name__}: run the network once to give it its sizes"
                 )
@@ -114,11 +116,11 @@ class _Row:
     field: Field | None = None
 
 
-class _Trace(TorchDispatchMode):
+class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Attributes each operation to the innermost module that runs."""
 
     def __init__(self, twin: nn.Module, images: Tensor) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._twin = twin
         self._images = images
         self._names = {module: name for name, module in twin.named_modules()}
@@ -132,10 +134,6 @@ class _Trace(TorchDispatchMode):
         self._fields = FieldTracker(images)
         # Memory is known by its address, so what was seen must outlive the trace.
         self._alive = {memory(images): images.untyped_storage()}
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # else torch would import its compiler, which takes a second
 
     @property
     def running(self) -> str:
@@ -235,11 +233,12 @@ def _batch_norm(images: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 def _layer_norm(images: Tensor, shape: list[int], *_: Any) -> tuple[Tensor, Tensor, Tensor]:
     statistics = images.new_empty((*images.shape[: -len(shape)], *[1] * len(shape)))
-    return torch.empty_like(images), statistics, torch.empty_like(statistics)
+    output = torch.empty_like(images, memory_format=torch.contiguous_format)
+    return output, statistics, torch.empty_like(statistics)
 
 
-# On the meta device torch works these two out step by step in Python, and imports its compiler to
-# do so. What they return in eval mode is known.
+# On the meta device torch works these two out step by step in Python, which is slow, and lets batch
+# normalisation keep statistics that eval mode does not compute.
 _STAND_INS = {
     torch.ops.aten.native_batch_norm.default: _batch_norm,
     torch.ops.aten.native_layer_norm.default: _layer_norm,

@@ -32,6 +32,7 @@ from convnets.training.checkpoints import checkpoint_path, checkpoints, commit, 
 from convnets.training.engine import Engine, choose_engine
 from convnets.training.evaluation import Evaluation, evaluate
 from convnets.training.loop import steps
+from convnets.training.schedules import learning_rate
 from convnets.training.state import TrainingState, capture, restore, weights_sha256
 from convnets.training.stopping import StopFlag
 from convnets.weights.model_file import ModelDescription, build
@@ -73,19 +74,21 @@ def train(
     training diverges, ``Stopped`` after a signal, once the run is safe.
     """
     plan = make_plan(model, image_set, recipe, seed)
-    observer = observer or Observer()
+    observer, conduct = observer or Observer(), conduct or Conduct()
     folder = RunFolder(Path(out), plan)
-    done = folder.result()
+    done, before = folder.result(), True
     if done is None:
         with folder.lock():
             done = folder.result()
             if done is None:
                 run = Run(plan, image_set, folder, engine or choose_engine(), observer)
                 with StopFlag() as stop:
-                    done = run.go(conduct or Conduct(), stop)
-                observer.finished(plan, done, before=False)
-                return done
-    observer.finished(plan, done, before=True)
+                    done = run.go(conduct, stop)
+                before = False
+    kept = 1 if conduct.keep_weights else 0
+    for _, path in checkpoints(folder.path)[kept:]:
+        remove(path)
+    observer.finished(plan, done, before=before)
     return done
 
 
@@ -200,11 +203,15 @@ class Run:
     def _evaluate(self, stop_if_asked: Callable[[], None]) -> Evaluation:
         """Test after an epoch and put it on the learning curve."""
         progress = self.state.progress
+        settings = self.plan.recipe
+        total_steps = settings.epochs * self.train_batches.steps
         evaluation = self._test(stop_if_asked)
         record = EpochRecord(
             epoch=len(progress.curve) + 1,
             step=progress.step,
-            learning_rate=self.state.optimizer.param_groups[0]["lr"],
+            learning_rate=learning_rate(
+                settings, progress.step - 1, total_steps, progress.epoch_losses[:-1]
+            ),
             train_loss=progress.epoch_losses[-1],
             test_loss=evaluation.loss,
             test_top1=evaluation.top1,
@@ -276,9 +283,6 @@ class Run:
         if conduct.keep_weights and not checkpoint_path(self.folder.path, progress.step).exists():
             self._checkpoint()
         self.folder.finish(result)
-        for step, path in checkpoints(self.folder.path):
-            if step < progress.step or not conduct.keep_weights:
-                remove(path)
         return result
 
     def _mistakes(self, evaluation: Evaluation) -> tuple[Mistake, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from convnets.bench.plan import Plan
 from convnets.errors import Busy, DiskFull, PlanChanged
-from convnets.files import append_line, atomic_write, read_json, to_json
+from convnets.files import append_line, atomic_write, read_json, remove, to_json
 from convnets.records import Result, read_result
 
 
@@ -56,6 +56,8 @@ class RunFolder:
                 raise Busy(
                     f"{self.path}: {holder} works on this run; wait for it or stop it"
                 ) from error
+            for left in self.path.glob(".tmp.*"):  # by a process that was killed while writing
+                remove(left)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
             yield

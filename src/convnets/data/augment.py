@@ -65,15 +65,12 @@ def cropped(images: Tensor, rows: Tensor, size: int, where: Placement) -> Tensor
     """Crop and flip ``images[rows]``, each at its own place.
 
     ``images`` are padded, (n, channels, height, width) uint8; the result is
-    (len(rows), channels, size, size) uint8 in the same memory format.
+    (len(rows), channels, size, size) uint8.
     """
-    # A view of every possible crop, (n, channels, top, left, size, size), of which one a row is
-    # copied. The innermost memory dimension goes last, so that copies run along it.
-    crops = images.unfold(2, size, 1).unfold(3, size, 1)
-    if images.shape[1] > 1 and images.is_contiguous(memory_format=torch.channels_last):
-        chosen = crops.permute(0, 2, 3, 4, 5, 1)[rows, where.top, where.left].permute(0, 3, 1, 2)
-    else:
-        chosen = crops.permute(0, 2, 3, 1, 4, 5)[rows, where.top, where.left]
+    # A view of every possible crop, (n, top, left, channels, size, size): nothing is copied but
+    # the one crop of each row.
+    crops = images.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5)
+    chosen = crops[rows, where.top, where.left]
     if where.flip is None:
         return chosen
     return torch.where(where.flip[:, None, None, None], chosen.flip(3), chosen)

@@ -52,10 +52,6 @@ class Plan:
     training: bool
     channels_last: bool
 
-    @property
-    def layout(self) -> torch.memory_format:
-        return torch.channels_last if self.channels_last else torch.contiguous_format
-
 
 class Batches(ABC):
     """``steps`` batches of ``samples`` images an epoch.
@@ -94,7 +90,8 @@ class Batches(ABC):
         for part, (images, rows) in zip(parts, self._sources(order, parts), strict=True):
             pixels = cropped(images, rows, plan.size, where[part])
             normalised = pixels.to(torch.float32).mul_(self.scale).add_(self.shift)
-            yield Batch(normalised, targets[part], order[part])
+            layout = torch.channels_last if plan.channels_last else torch.contiguous_format
+            yield Batch(normalised.contiguous(memory_format=layout), targets[part], order[part])
 
     @abstractmethod
     def _sources(self, order: Tensor, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -108,10 +105,7 @@ class DeviceBatches(Batches):
         super().__init__(split, plan)
         side = plan.size + 2 * plan.augmentation.padding
         self.images = torch.empty(
-            (self.samples, split.channels, side, side),
-            dtype=torch.uint8,
-            device=plan.device,
-            memory_format=plan.layout,
+            (self.samples, split.channels, side, side), dtype=torch.uint8, device=plan.device
         )
         done = 0
         everything = np.arange(self.samples)
@@ -137,7 +131,7 @@ class StreamedBatches(Batches):
     def _sources(self, order: Tensor, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
         numbers = order.cpu().numpy()
         for pixels in _prepared(self.split, self.plan, [numbers[part] for part in parts]):
-            images = pixels.to(self.plan.device).contiguous(memory_format=self.plan.layout)
+            images = pixels.to(self.plan.device).contiguous()
             yield images, torch.arange(len(images), device=self.plan.device)
 
 
@@ -226,11 +220,11 @@ def normalisation(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """
     if isinstance(split, ImageArrays):
         pieces = (split.images[i : i + CHUNK] for i in range(0, len(split), CHUNK))
-        counts = np.sum([_histogram(piece) for piece in pieces], axis=0, dtype=np.float64)
+        counts = np.stack([_histogram(piece) for piece in pieces]).sum(axis=0)
     else:
         rows = np.unique(np.linspace(0, len(split) - 1, SAMPLED_FILES).astype(np.int64))
-        shares = [counts / counts[0].sum() for counts in map(_histogram, map(split.image, rows))]
-        counts = np.sum(shares, axis=0)
+        each = [_histogram(split.image(row)) for row in rows]
+        counts = np.stack([one / one[0].sum() for one in each]).sum(axis=0)
     shares = counts / counts[0].sum()
     levels = np.arange(256) / 255
     mean = shares @ levels

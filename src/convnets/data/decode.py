@@ -47,19 +47,19 @@ def read_image(path: Path) -> bytes:
     Never blocks: a pipe is recognised before it is read.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except (OSError, ValueError) as error:
-        raise BadImage(path, f"cannot open: {_reason(error)}") from error
-    with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise BadImage(path, "not a regular file")
-        if found.st_size > MAX_BYTES:
-            raise BadImage(path, f"{found.st_size} bytes; the limit is {MAX_BYTES}")
-        try:
+        with open(path, "rb", opener=_without_waiting) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise BadImage(path, "not a regular file")
+            if found.st_size > MAX_BYTES:
+                raise BadImage(path, f"{found.st_size} bytes; the limit is {MAX_BYTES}")
             return file.read(MAX_BYTES)
-        except OSError as error:
-            raise BadImage(path, f"cannot read: {_reason(error)}") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise BadImage(path, f"cannot read: {_reason(error)}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def picture(content: bytes, *, name: object) -> Image.Image:

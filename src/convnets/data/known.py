@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
-import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from convnets.data.sets import ImageArrays, ImageSet, OnError, Progress, image_s
 from convnets.errors import BadData, EnvironmentFailure
 from convnets.files import atomic_write, walk
 
-IDX_FILES = tuple(
+IDX = tuple(
     (f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte") for split in ("train", "t10k")
 )
 TIMEOUT = 30.0
@@ -131,24 +131,20 @@ def load_known(
     known = KNOWN[name]
     if known.layout == "built in":
         return _built_in(name, known)
-    places = candidate_folders(known, data_dir)
-    for place in places:
-        found = read_from(name, place, on_error=on_error, progress=progress)
-        if found is not None:
-            return found
-    home = storage(data_dir) / name
-    _download(known, home, places, progress)
-    found = read_from(name, home, on_error=on_error, progress=progress)
-    assert found is not None, home
+    for root in _roots(data_dir):
+        for folder in (*(root / folder for folder in known.folders), root):
+            found = read_from(name, folder, on_error=on_error, progress=progress)
+            if found is not None:
+                return found
+    places = [root / name for root in _roots(data_dir)]
+    _download(known, places, progress)
+    found = read_from(name, places[0], on_error=on_error, progress=progress)
+    assert found is not None, places[0]
     return found
 
 
-def storage(data_dir: Path | None) -> Path:
-    """Where downloads go: ``data_dir``, else ``$CONVNETS_DATA``, else the user's cache."""
-    return _roots(data_dir)[0]
-
-
 def _roots(data_dir: Path | None) -> list[Path]:
+    """Where sets are looked for, in order; a download goes to the first."""
     roots = [] if data_dir is None else [Path(data_dir)]
     if os.environ.get("CONVNETS_DATA"):
         roots.append(Path(os.environ["CONVNETS_DATA"]))
@@ -157,26 +153,21 @@ def _roots(data_dir: Path | None) -> list[Path]:
     return roots
 
 
-def candidate_folders(known: KnownSet, data_dir: Path | None) -> list[Path]:
-    """The folders where a known set may lie: below each root, or the root itself if so named."""
-    places: list[Path] = []
-    for root in _roots(data_dir):
-        places += [root / folder for folder in known.folders]
-        if root.name in known.folders:
-            places.append(root)
-    return places
-
-
 def read_from(
     name: str, folder: Path, *, on_error: OnError, progress: Progress | None
 ) -> ImageSet | None:
-    """Read a known set from a folder, in any form it is distributed in; None if not there."""
+    """Read a known set from a folder, in any form it is distributed in; None if not there.
+
+    A folder of the set's own name may hold it at any depth; in another one only an archive counts,
+    whose name is the set's alone.
+    """
+    known = KNOWN[name]
     if not folder.is_dir():
         return None
-    known = KNOWN[name]
-    files = {path.name: path for path in walk(folder)}
+    own = folder.name in known.folders
+    files = {path.name: path for path in (walk(folder) if own else folder.glob("*.tar.gz"))}
     if known.layout == "idx":
-        pairs = [[_plain_or_zipped(files, each) for each in pair] for pair in IDX_FILES]
+        pairs = [[files.get(each) or files.get(f"{each}.gz") for each in pair] for pair in IDX]
         if all(path is not None for pair in pairs for path in pair):
             train, test = (read_idx_split(*[path for path in pair if path]) for pair in pairs)
             return _checked(name, known, known.classes, train, test)
@@ -186,7 +177,7 @@ def read_from(
             if f"{stem}-{kind}.tar.gz" in files:
                 classes, train, test = read_cifar(files[f"{stem}-{kind}.tar.gz"], progress)
                 return _checked(name, known, classes, train, test)
-    tables = [path for path in walk(folder) if path.suffix == ".parquet"]
+    tables = [path for path in files.values() if path.suffix == ".parquet"]
     if not tables:
         return None
     return read_parquet(
@@ -198,10 +189,6 @@ def read_from(
         source=known.source,
         jpeg_name=f"{name}-jpeg",
     )
-
-
-def _plain_or_zipped(files: dict[str, Path], name: str) -> Path | None:
-    return files.get(name) or files.get(f"{name}.gz")
 
 
 def _checked(
@@ -224,33 +211,41 @@ def _built_in(name: str, known: KnownSet) -> ImageSet:
     return _checked(name, known, known.classes, train, test)
 
 
-def _download(
-    known: KnownSet, home: Path, places: Sequence[Path], progress: Progress | None
-) -> None:
+def _download(known: KnownSet, places: Sequence[Path], progress: Progress | None) -> None:
+    """Fetch a set's files into the first of ``places``, each whole and checked or not at all."""
     for remote in known.files:
-        path = home / remote.name
+        path, url = places[0] / remote.name, known.url + remote.name
         if path.is_file():
             continue
+        # The network's errors are OSErrors, as the disk's are: told apart before the write.
         try:
-            atomic_write(path, _received(known.url + remote.name, remote, progress))
-        except (urllib.error.URLError, OSError) as error:
-            reason = getattr(error, "reason", error)
+            response = urllib.request.urlopen(url, timeout=TIMEOUT)
+        except (OSError, http.client.HTTPException) as error:
             raise EnvironmentFailure(
-                f"cannot download {known.url}{remote.name}: {reason}; looked in "
-                f"{', '.join(map(str, places))}; fetch it by hand into {home}"
+                f"{remote.name} is in none of {', '.join(map(str, places))}, and {url} does not "
+                f"answer ({getattr(error, 'reason', error)}); fetch it by hand into {places[0]}"
             ) from error
+        with response:
+            atomic_write(path, _received(response, url, remote, progress))
 
 
-def _received(url: str, remote: Remote, progress: Progress | None) -> Iterator[bytes]:
-    """The bytes of a download; ends in an error unless size and checksum are as pinned."""
+def _received(
+    response: BinaryIO, url: str, remote: Remote, progress: Progress | None
+) -> Iterator[bytes]:
+    """The bytes of a download; ends in an error unless size and checksum are as published."""
     digest = hashlib.sha256()
     done = 0
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
-        while done <= remote.size and (piece := response.read(PIECE)):
-            digest.update(piece)
-            done += len(piece)
-            if progress is not None:
-                progress(f"downloading {remote.name}", min(done, remote.size), remote.size)
-            yield piece
+    while done <= remote.size:
+        try:
+            piece = response.read(PIECE)
+        except (OSError, http.client.HTTPException) as error:
+            raise EnvironmentFailure(f"{url}: the download broke off: {error}") from error
+        if not piece:
+            break
+        digest.update(piece)
+        done += len(piece)
+        if progress is not None:
+            progress(f"downloading {remote.name}", min(done, remote.size), remote.size)
+        yield piece
     if done != remote.size or digest.hexdigest() != remote.sha256:
-        raise BadData(f"{url}: not the published file (its SHA-256 is {digest.hexdigest()})")
+        raise BadData(f"{url}: not the published file: its size or SHA-256 is another")

@@ -42,11 +42,10 @@ def load_data(
         return read_listing(path, on_error=on_error, progress=progress)
     tables = [path] if path.suffix == ".parquet" else []
     if path.is_dir():
-        for name, known in KNOWN.items():
-            if path.name in known.folders:
-                found = read_from(name, path, on_error=on_error, progress=progress)
-                if found is not None:
-                    return found
+        for name in KNOWN:
+            found = read_from(name, path, on_error=on_error, progress=progress)
+            if found is not None:
+                return found
         tables = [each for each in walk(path) if each.suffix == ".parquet"]
     if tables:
         return read_parquet(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
@@ -40,9 +41,11 @@ class ConvNet(nn.Module):
         return logits
 
     def forward_features(self, images: Tensor) -> Tensor:
-        """Return the last feature map, before pooling and classifier."""
-        if torch.compiler.is_compiling():
-            return self.features(images)
+        """Return the last feature map, before pooling and classifier.
+
+        Raises ``UsageError`` for images of another shape than the network takes, and
+        ``InputTooSmall`` where a layer would shrink them to nothing.
+        """
         try:
             maps: Tensor = self.features(images)
         except RuntimeError as error:
@@ -111,18 +114,21 @@ def smallest_input(network: ConvNet) -> int:
 
 
 def _on_meta(network: ConvNet) -> ConvNet:
-    """The same network without memory: shapes alone."""
-    with torch.device("meta"):
-        twin = type(network)(
-            network.spec, in_chans=network.in_chans, num_classes=network.num_classes
-        )
-    return twin.eval()
+    """A copy without memory or values: shapes alone."""
+    tensors = (*network.parameters(), *network.buffers())
+    # deepcopy takes what it finds in the memo for a copy already made.
+    return copy.deepcopy(network, {id(tensor): tensor.to("meta") for tensor in tensors}).eval()
 
 
 def _first_failure(twin: ConvNet, height: int, width: int) -> str | None:
-    entered: list[str] = []
+    entered = "the network"
+
+    def enter(name: str) -> None:
+        nonlocal entered
+        entered = name
+
     hooks = [
-        module.register_forward_pre_hook(lambda *_, name=name: entered.append(name))
+        module.register_forward_pre_hook(lambda *_, name=name: enter(name))
         for name, module in twin.named_modules()
         if name
     ]
@@ -131,7 +137,7 @@ def _first_failure(twin: ConvNet, height: int, width: int) -> str | None:
         with torch.no_grad():
             twin.head(twin.features(images))
     except (RuntimeError, ValueError):
-        return entered[-1] if entered else "the network"
+        return entered
     finally:
         for hook in hooks:
             hook.remove()

@@ -11,7 +11,17 @@ import torch
 from convnets.catalog import Family, Variant
 from convnets.errors import UnknownName, UsageError
 from convnets.layers.network import ConvNet, failing_layer
-from convnets.models import alexnet, googlenet, lenet, resnet, vgg, zfnet
+from convnets.models import (
+    alexnet,
+    convnext,
+    googlenet,
+    lenet,
+    mobilenet_v1,
+    mobilenet_v2,
+    resnet,
+    vgg,
+    zfnet,
+)
 
 FAMILIES: tuple[Family, ...] = (
     lenet.FAMILY,
@@ -20,6 +30,9 @@ FAMILIES: tuple[Family, ...] = (
     vgg.FAMILY,
     googlenet.FAMILY,
     resnet.FAMILY,
+    mobilenet_v1.FAMILY,
+    mobilenet_v2.FAMILY,
+    convnext.FAMILY,
 )
 VARIANTS: dict[str, tuple[Family, Variant]] = {
     name: (family, variant) for family in FAMILIES for name, variant in family.variants.items()

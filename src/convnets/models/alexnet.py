@@ -35,9 +35,10 @@ def conv_relu(
 
 
 def dense_head(in_channels: int, side: int, hidden: int, num_classes: int) -> nn.Sequential:
-    """Average pooling to ``side`` x ``side`` pixels, two hidden layers with dropout, a classifier.
+    """Average pooling to ``side`` x ``side`` pixels, two hidden layers and a classifier.
 
-    The pooling changes nothing at the input size of the paper.
+    The pooling changes nothing at the input size of the paper. Dropout follows both hidden layers
+    (2012, Section 4.2).
     """
     return stack(
         ("pool", nn.AdaptiveAvgPool2d(side)),
@@ -53,11 +54,7 @@ def dense_head(in_channels: int, side: int, hidden: int, num_classes: int) -> nn
 
 
 class AlexNet(ConvNet):
-    """Five convolutions and three linear layers; pooling windows overlap.
-
-    Named for what they are, not for the layers of 2012: ``stem`` and ``stage1`` hold one
-    convolution each, ``stage2`` the last three.
-    """
+    """Five convolutions, of which ``stem`` and ``stage1`` hold one each and ``stage2`` three."""
 
     def __init__(self, spec: Spec, *, in_chans: int = 3, num_classes: int = 1000) -> None:
         super().__init__(spec, in_chans=in_chans, num_classes=num_classes)
@@ -94,12 +91,16 @@ class AlexNet(ConvNet):
 
 
 def initialise_he2015(network: nn.Module) -> None:
-    """Normal weights of variance 2 / fan-in (arXiv:1502.01852, Section 2.2), biases 0."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    """Normal weights of variance 2 / fan-in (arXiv:1502.01852, Section 2.2), biases 0.
+
+    The last layer, which no ReLU follows, draws N(0, 0.01) so that no class is favoured at first.
+    """
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        if layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    nn.init.normal_(layers[-1].weight, std=0.01)
 
 
 # fmt: off

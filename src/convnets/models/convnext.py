@@ -108,7 +108,7 @@ class ConvNeXt(ConvNet):
 
 
 def initialise_convnext(network: nn.Module) -> None:
-    """Truncated normal weights of deviation 0.02, biases 0 (Appendix A.1)."""
+    """Truncated normal weights of deviation 0.02, biases 0, as the authors' code has it."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.trunc_normal_(module.weight, std=0.02)

@@ -50,7 +50,7 @@ DIGITS = """
 """
 
 # j of Eq. 9. The paper calls it positive and prints no value. The penalty of a wrong class far
-# above it is not pushed up any further; two bitmaps are 24 or more apart.
+# above it is not pushed up any further; two bitmaps are 52 or more apart.
 RUBBISH_PENALTY = 10.0
 
 
@@ -194,7 +194,7 @@ class LeNet5(ConvNet):
 
 @torch.no_grad()
 def initialise_lecun1998(network: nn.Module) -> None:
-    """Uniform within 2.4/F of zero, F being a unit's inputs (Section III.A); biases as weights."""
+    """Uniform within 2.4/F of zero, F being a unit's inputs (Appendix A); biases as weights."""
 
     def draw(weight: Tensor, bias: Tensor, inputs: int) -> None:
         for values in (weight, bias):

@@ -97,7 +97,7 @@ class MobileNetV2(ConvNet):
                 )
                 channels = out_channels
             self.features.add_module(f"stage{index}", stage)
-        # The last layer is not thinned, only widened (Section 6.1).
+        # The last layer is not thinned, only widened (Section 4).
         final = multiple_of_8(FINAL_WIDTH * max(1.0, spec.width))
         self.features.add_module("final", conv_bn(channels, final, 1, act=nn.ReLU6))
         self.head = pooled_head(final, num_classes, dropout=0.2)

@@ -18,8 +18,9 @@ from convnets.report.leaderboard import front
 from convnets.report.markup import Markup, joined, tag
 
 WIDTH = 960
-LETTER = 7.0  # mean width of a letter at the charts' 13 px
+LETTER = 7.7  # mean width of a letter at the charts' 13 px
 LINE = 16.0
+LEADER = 30.0
 LARGEST_RADIUS = 46.0
 LONGEST_LABEL = 30
 
@@ -71,11 +72,12 @@ def radius(params: int, largest: int) -> float:
 
 
 def complexity_chart(entries: Sequence[Entry]) -> Markup:
-    """Accuracy against MACs (log scale): a disc a row, its area the parameters; the Pareto front."""
+    """Accuracy against MACs: one disc a row, its area the parameters, and the Pareto front."""
     height = 560.0
     rows = [entry.row for entry in entries]
     x = Axis(min(r.macs for r in rows) / 2, max(r.macs for r in rows) * 2, 64, WIDTH - 24, log=True)
-    y = accuracy_axis([row.top1 for row in rows], height - 56, 28)
+    reached = [r.top1 + side * (r.top1_deviation or 0) for r in rows for side in (-1, 1)]
+    y = accuracy_axis(reached, height - 56, 28)
     largest = max(row.params for row in rows)
     discs = [(x(row.macs), y(row.top1 * 100), radius(row.params, largest)) for row in rows]
     texts = [shortened(entry.name) for entry in entries]
@@ -107,7 +109,8 @@ def _disc(entry: Entry, disc: tuple[float, float, float], y: Axis) -> Markup:
         tag("circle", {**at, "r": 2, "fill": entry.colour}),
     ]
     if row.top1_deviation:
-        low, high = ((row.top1 + sign * row.top1_deviation) * 100 for sign in (-1, 1))
+        low = max((row.top1 - row.top1_deviation) * 100, y.low)
+        high = min((row.top1 + row.top1_deviation) * 100, y.high)
         ends = {"x1": cx, "x2": cx, "y1": y(low), "y2": y(high)}
         parts.append(tag("line", {"class": "deviation", "stroke": entry.colour, **ends}))
     return tag("g", _mark("disc-mark", entry, tip), *parts)
@@ -143,13 +146,13 @@ def place_labels(
     """A box for each text beside its disc, chosen in turn where it covers least, then nearest."""
     placed: list[Box] = []
     dots = [(cx - 4, cy - 4, cx + 4, cy + 4) for cx, cy, _ in discs]
-    solid = [(cx - r * 0.8, cy - r * 0.8, cx + r * 0.8, cy + r * 0.8) for cx, cy, r in discs]
+    solid = [(cx - r * 0.9, cy - r * 0.9, cx + r * 0.9, cy + r * 0.9) for cx, cy, r in discs]
 
     def cost(box: Box, distance: float) -> float:
         hidden = sum(_overlap(box, other) for other in placed)
         hidden += 2 * sum(_overlap(box, dot) for dot in dots)
         outside = (box[2] - box[0]) * (box[3] - box[1]) - _overlap(box, bounds)
-        return 10 * hidden + 50 * outside + sum(_overlap(box, s) for s in solid) / 4 + distance
+        return 10 * hidden + 50 * outside + sum(_overlap(box, s) for s in solid) + distance
 
     for (cx, cy, r), text in zip(discs, texts, strict=True):
         width = len(text) * LETTER
@@ -185,7 +188,7 @@ def curve_chart(
     """Test accuracy against what ``at`` says of each epoch, mean over seeds; named at its end."""
     texts = [shortened(entry.name) for entry in entries]
     height = max(480.0, LINE * len(entries) + 100)
-    right = WIDTH - 28 - LETTER * max(map(len, texts))
+    right = WIDTH - LEADER - 4 - LETTER * max(map(len, texts))
     lines = [_curve(entry.runs, at) for entry in entries]
     values = [value for line in lines for value, _ in line]
     low, high = min(values), max(values)
@@ -198,21 +201,24 @@ def curve_chart(
     marks = []
     for entry, line, text, end in zip(entries, lines, texts, ends, strict=True):
         points = [(x(value), y(share * 100)) for value, share in line]
-        leader = [points[-1], (right + 4, end), (right + 10, end)]
-        row = entry.row
-        tip = f"{entry.name}\n{percent(row.top1, row.top1_deviation)} % top-1"
+        leader = [points[-1], (right + LEADER, end)]
+        reached = percent(entry.row.top1, entry.row.top1_deviation)
+        tip = f"{entry.name}\n{reached} % top-1"
         marks.append(
             tag(
                 "g",
                 _mark("curve", entry, tip),
-                tag("polyline", {"class": "leader", "points": _points(leader)}),
+                tag(
+                    "polyline",
+                    {"class": "leader", "points": _points(leader), "stroke": entry.colour},
+                ),
                 tag("polyline", {"class": "target", "points": _points(points)}),
                 tag("polyline", {"points": _points(points), "stroke": entry.colour}),
                 *(
                     tag("circle", {"cx": a, "cy": b, "r": 2.6, "fill": entry.colour})
                     for a, b in points
                 ),
-                tag("text", {"x": right + 14, "y": end + 4.5}, text),
+                tag("text", {"x": right + LEADER + 4, "y": end + 4.5}, text),
             )
         )
     return _chart(f"Test accuracy against {title}", height, axes(x, y, title, show), *marks)
@@ -233,19 +239,18 @@ def _points(points: Sequence[tuple[float, float]]) -> str:
 
 
 def spread_out(places: Sequence[float], gap: float, top: float, bottom: float) -> list[float]:
-    """Move ``places`` as little as needed to be ``gap`` apart, within ``top`` to ``bottom``."""
+    """Move ``places`` as little as squares allow to be ``gap`` apart from ``top`` to ``bottom``."""
     order = sorted(range(len(places)), key=lambda index: places[index])
-    moved = [places[index] for index in order]
-    for index in range(1, len(moved)):
-        moved[index] = max(moved[index], moved[index - 1] + gap)
-    if moved and moved[-1] > bottom:
-        moved[-1] = bottom
-        for index in range(len(moved) - 2, -1, -1):
-            moved[index] = min(moved[index], moved[index + 1] - gap)
-    result = [0.0] * len(places)
-    for index, place in zip(order, moved, strict=True):
-        result[index] = place
-    return result
+    # without the gaps the task is isotonic regression: neighbours out of order share their mean
+    pools: list[list[float]] = []
+    for rank, index in enumerate(order):
+        pools.append([places[index] - rank * gap])
+        while len(pools) > 1 and fmean(pools[-2]) >= fmean(pools[-1]):
+            pools[-2:] = [pools[-2] + pools[-1]]
+    bases = [fmean(pool) for pool in pools for _ in pool]
+    highest = bottom - (len(places) - 1) * gap
+    moved = [max(top, min(base, highest)) + rank * gap for rank, base in enumerate(bases)]
+    return [moved[order.index(index)] for index in range(len(places))]
 
 
 def axes(x: Axis, y: Axis, title: str, show: Callable[[float], str]) -> Markup:
@@ -257,7 +262,7 @@ def axes(x: Axis, y: Axis, title: str, show: Callable[[float], str]) -> Markup:
         parts.append(tag("line", {"class": "grid", **ends}))
         place = {"x": x.start - 8, "y": y(value) + 4.5, "text-anchor": "end"}
         parts.append(tag("text", place, f"{value:.{digits}f}"))
-    for value in x.ticks():
+    for value in (value for value in x.ticks() if show(value)):
         ends = {"x1": x(value), "x2": x(value), "y1": y.start, "y2": y.start + 5}
         parts.append(tag("line", {"class": "axis", **ends}))
         place = {"x": x(value), "y": y.start + 21, "text-anchor": "middle"}

@@ -18,6 +18,11 @@ def tick(value: float) -> str:
     return f"{float(number):g} {unit}".rstrip()
 
 
+def whole(value: float) -> str:
+    """A whole number, and nothing for one between two."""
+    return f"{value:.0f}" if value == round(value) else ""
+
+
 def memory(size: float) -> str:
     """Three significant digits and a binary unit: 1_288_490_189 bytes -> ``1.20 GiB``."""
     return _scaled(size, 1024, _BINARY)

@@ -20,7 +20,7 @@ from rich.table import Table
 from convnets.errors import printable
 from convnets.files import to_json
 from convnets.records import Result
-from convnets.report.format import count, duration, memory, percent, plural, rate
+from convnets.report.format import count, duration, memory, percent, rate
 
 LOG_WIDTH = 240
 
@@ -118,7 +118,9 @@ def labels(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         twins = [twin for twin in rows if twin.model == row.model]
         apart = [
-            column.show(row) for column in SETTING if len({column.show(twin) for twin in twins}) > 1
+            column.phrase(row)
+            for column in SETTING
+            if len({column.show(twin) for twin in twins}) > 1
         ]
         names.append(f"{row.model} ({', '.join(apart)})" if apart else row.model)
     return [
@@ -138,21 +140,26 @@ def front(rows: Sequence[Row]) -> list[Row]:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: its title, what a person reads, and what a machine sorts by."""
+    """One column: its title, what a person reads in it, and what a machine sorts by."""
 
     title: str
     show: Callable[[Row], str]
     value: Callable[[Row], str | float | None]
     numeric: bool = True
 
+    def phrase(self, row: Row) -> str:
+        """What stands in the column, for use outside it: ``small stem``, ``3 epochs``."""
+        shown, noun = self.show(row), self.title.lower()
+        return f"{shown} {noun.removesuffix('s') if shown == '1' else noun}"
+
 
 SETTING = (
-    Column("Stem", lambda row: f"{row.stem} stem", lambda row: row.stem, numeric=False),
+    Column("Stem", lambda row: row.stem, lambda row: row.stem, numeric=False),
     Column("Data", lambda row: row.data, lambda row: row.data, numeric=False),
     Column("Recipe", lambda row: row.recipe, lambda row: row.recipe, numeric=False),
     Column("Input", lambda row: f"{row.input_size} px", lambda row: row.input_size),
-    Column("Epochs", lambda row: plural(row.epochs, "epoch"), lambda row: row.epochs),
-    Column("Seeds", lambda row: plural(len(row.seeds), "seed"), lambda row: len(row.seeds)),
+    Column("Epochs", lambda row: str(row.epochs), lambda row: row.epochs),
+    Column("Seeds", lambda row: str(len(row.seeds)), lambda row: len(row.seeds)),
     Column("Device", lambda row: row.device, lambda row: row.device, numeric=False),
     Column("Precision", lambda row: row.precision, lambda row: row.precision, numeric=False),
 )
@@ -182,15 +189,16 @@ def columns(rows: Sequence[Row]) -> list[Column]:
 def setting(rows: Sequence[Row]) -> list[str]:
     """What all ``rows`` have in common, as short phrases."""
     shown = columns(rows)
-    return [column.show(rows[0]) for column in SETTING if rows and column not in shown]
+    return [column.phrase(rows[0]) for column in SETTING if rows and column not in shown]
 
 
 def as_text(rows: Sequence[Row]) -> Table:
     """A table for the terminal; what all rows share stands below it."""
-    table = Table(
-        box=box.SIMPLE_HEAD, caption=escape(printable(" · ".join(setting(rows)))), padding=(0, 1)
-    )
-    table.add_column("Model", overflow="fold")
+    caption = escape(printable(" · ".join(setting(rows))))
+    table = Table(box=box.SIMPLE_HEAD, caption=caption, padding=(0, 1, 0, 0))
+    # where a terminal is narrow, names are the last to break
+    longest = max((len(row.model) for row in rows), default=0)
+    table.add_column("Model", overflow="fold", min_width=min(longest, 24))
     shown = columns(rows)
     for column in shown:
         table.add_column(column.title, justify="right" if column.numeric else "left")

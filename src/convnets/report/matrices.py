@@ -75,7 +75,7 @@ def confusion_figure(matrix: Matrix, classes: Sequence[str]) -> Markup:
     for true, name in enumerate(classes):
         cells = [
             _cell(
-                f"{share[true, called] * 100:.0f}" if matrix[true, called] else "",
+                f"{share[true, called] * 100:.0f}" if share[true, called] >= 0.005 else "",
                 share[true, called] if true == called else min(share[true, called] * 3, 1.0),
                 f"{name} called {classes[called]}: {matrix[true, called]} of {matrix[true].sum()} "
                 f"({share[true, called] * 100:.1f} %)",
@@ -143,7 +143,7 @@ def _class_head(corner: str, classes: Sequence[str]) -> Markup:
 
 
 def _cell(text: str, strength: float, tip: str, *, wrong: bool = False) -> Markup:
-    classes = [name for name, on in (("wrong", wrong), ("deep", strength > 0.6)) if on]
+    classes = [name for name, on in (("wrong", wrong), ("deep", strength > 0.9)) if on]
     return tag(
         "td",
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 
@@ -9,13 +10,15 @@ from convnets.files import to_json
 from convnets.records import Machine, Result
 from convnets.report.charts import complexity_chart
 from convnets.report.entries import Entry, comparisons
-from convnets.report.format import duration, memory, plural
+from convnets.report.format import duration, listing, memory, plural
 from convnets.report.leaderboard import columns, setting
 from convnets.report.markup import Markup, joined, tag
 from convnets.report.matrices import class_table
 from convnets.report.panels import failures, learning_curves
 from convnets.report.verdict import verdict
 
+# a number and its unit, which stay on one line
+QUANTITY = re.compile(r"([\d.,]+(?: ± [\d.]+)? (?:%|[kMGTPEZ]\b|min \d+ s|h \d+ min|s\b))")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
@@ -100,7 +103,9 @@ def _part(title: str, note: str, *content: Markup) -> Markup:
 
 def _sentence(text: str) -> Markup:
     subject, _, statement = text.partition(": ")
-    return joined([tag("strong", {}, f"{subject}."), f" {statement[:1].upper()}{statement[1:]}"])
+    parts = QUANTITY.split(statement)
+    parts[1::2] = (tag("span", {"class": "whole"}, quantity) for quantity in parts[1::2])
+    return joined([tag("strong", {}, subject), " ", *parts])
 
 
 def _facts(runs: Sequence[Result]) -> Markup:
@@ -108,15 +113,17 @@ def _facts(runs: Sequence[Result]) -> Markup:
     data = runs[0].data
     size = f" of {'×'.join(map(str, data.image_size))}" if data.image_size else ""
     spent = duration(sum(run.seconds for run in runs))
+    numbers = sorted({run.seed for run in runs})
+    seeds = f"seed{'s' if numbers[1:] else ''} {listing([str(seed) for seed in numbers])}"
     facts = {
         "Data": [
             f"{data.name}: {data.train_images:,} training and {data.test_images:,} test images"
             f"{size} in {len(data.classes)} classes"
         ],
-        "Runs": [f"{len(runs)}, {spent} of training"],
+        "Runs": [f"{plural(len(runs), 'run')} with {seeds}, {spent} of training"],
         "Recipe": [f"{run.recipe}, {plural(run.epochs, 'epoch')}" for run in runs],
-        "Seeds": [str(seed) for seed in sorted({run.seed for run in runs})],
-        "Input": [f"{run.input_size}×{run.input_size}, {run.stem} stem" for run in runs],
+        "Input": [f"{run.input_size}×{run.input_size} pixels" for run in runs],
+        "Stem": [run.stem for run in runs],
         "Engine": [
             f"{run.engine.device}, {run.engine.precision}"
             f"{', compiled' if run.engine.compiled else ''}"

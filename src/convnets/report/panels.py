@@ -8,7 +8,7 @@ from convnets.files import to_json
 from convnets.records import Mistake
 from convnets.report.charts import curve_chart
 from convnets.report.entries import Entry
-from convnets.report.format import tick
+from convnets.report.format import tick, whole
 from convnets.report.markup import Markup, joined, tag
 from convnets.report.matrices import confused_pairs, confusion, confusion_figure, png_url
 
@@ -18,7 +18,7 @@ PAIRS = 8
 def learning_curves(entries: Sequence[Entry], key: str) -> Markup:
     """Test accuracy against epochs, training compute or training time."""
     charts = {
-        "epochs": curve_chart(entries, lambda _, epoch: epoch.epoch, "epoch", lambda v: f"{v:g}"),
+        "epochs": curve_chart(entries, lambda _, epoch: epoch.epoch, "epoch", whole),
         "compute": curve_chart(
             entries,
             lambda run, epoch: run.training_macs * epoch.step / run.curve[-1].step,
@@ -30,7 +30,7 @@ def learning_curves(entries: Sequence[Entry], key: str) -> Markup:
             entries,
             lambda _, epoch: max(epoch.seconds, 0.01),
             "seconds of training (log scale)",
-            lambda value: f"{value:,g}",
+            lambda value: f"{value:,.9g}",
             log=True,
         ),
     }

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from convnets.report.format import count, duration, listing, percent, plural, rate
 from convnets.report.leaderboard import SETTING, Column, Row, front, labels
 
-CLOSE = 0.01
+CLOSE = 0.01  # one point
 STILL_RISING = 0.01
+SMALL_SET = 0.005
 
 
 def verdict(rows: Sequence[Row]) -> list[str]:
@@ -44,24 +45,23 @@ def spread(first: Row, second: Row) -> float | None:
 
 
 def _most_accurate(rows: Sequence[Row], names: dict[Row, str]) -> str:
-    best = rows[0]
+    best, *others = rows
     text = (
         f"Most accurate: {names[best]} at {percent(best.top1, best.top1_deviation)} % top-1 "
         f"({plural(len(best.seeds), 'seed')}), with {count(best.params)} parameters, "
         f"{count(best.macs)} MACs an image and {duration(best.seconds)} of training"
     )
-    if len(rows) == 1:
+    if not others:
         return f"{text}."
-    second = rows[1]
-    lead = best.top1 - second.top1
-    apart = spread(best, second)
-    ahead = f"it leads {names[second]} by {_points(lead)}"
+    lead = best.top1 - others[0].top1
+    apart = spread(best, others[0])
+    ahead = f"it leads {names[others[0]]} by {_points(lead)}"
     if apart is None:
         return f"{text}; {ahead}, and one seed shows no spread to judge that by."
-    close = [names[row] for row in rows[1:] if best.top1 - row.top1 <= 2 * (spread(best, row) or 0)]
-    if close:
-        return f"{text}; within the spread of its seeds (two deviations) lie {listing(close)}."
-    times = f", {lead / apart:.1f} deviations of that difference" if apart else ""
+    near = [names[row] for row in others if best.top1 - row.top1 <= 2 * (spread(best, row) or 0)]
+    if near:
+        return f"{text}; within the spread of seeds (two deviations) of {listing(near)}."
+    times = f", {lead / apart:.1f} standard deviations of that difference" if apart else ""
     return f"{text}; {ahead}{times}."
 
 
@@ -106,29 +106,33 @@ def _front(rows: Sequence[Row], names: dict[Row, str]) -> str:
 
 def _caveats(rows: Sequence[Row], names: dict[Row, str]) -> list[str]:
     sentences = []
-    single = [names[row] for row in rows if len(row.seeds) == 1]
-    if single:
-        who = "every network" if len(single) == len(rows) else listing(single)
-        sentences.append(f"One seed: {who} ran once, so a small margin may be chance.")
-    share = rows[0].top1
-    error = math.sqrt(share * (1 - share) / rows[0].test_images)
-    if error > CLOSE / 2:
+
+    def mention(chosen: list[Row], sentence: str) -> None:
+        if chosen:
+            every = len(chosen) == len(rows) > 1
+            who = "every network" if every else listing([names[row] for row in chosen])
+            sentences.append(sentence.format(who))
+
+    mention(
+        [row for row in rows if len(row.seeds) == 1],
+        "One seed: {} ran once, so a small margin may be chance.",
+    )
+    best = rows[0]
+    error = math.sqrt(best.top1 * (1 - best.top1) / best.test_images)
+    if error > SMALL_SET:
         sentences.append(
-            f"Small test set: {rows[0].test_images} images leave the best accuracy uncertain by "
+            f"Small test set: {best.test_images} images leave the best accuracy uncertain by "
             f"{_points(error)} (one standard error), whatever the seeds say."
         )
-    brief = [names[row] for row in rows if row.last_gain is None]
-    if brief:
-        who = "every network" if len(brief) == len(rows) else listing(brief)
-        sentences.append(
-            f"One epoch: {who} saw the data once: that shows who learns fastest, not who ends best."
-        )
-    rising = [names[row] for row in rows if (row.last_gain or 0) > STILL_RISING]
-    if rising:
-        sentences.append(
-            f"Not converged: {listing(rising)} gained more than {_points(STILL_RISING)} in the "
-            "last epoch; longer training may change the order."
-        )
+    mention(
+        [row for row in rows if row.last_gain is None],
+        "One epoch: {} saw the data once: that shows who learns fastest, not who ends best.",
+    )
+    mention(
+        [row for row in rows if row.last_gain is not None and row.last_gain > STILL_RISING],
+        "Not converged: {} gained more than a point in the last epoch; "
+        "longer training may change the order.",
+    )
     for column in SETTING:
         if len({column.show(row) for row in rows}) > 1:
             sentences.append(f"Unequal {column.title.lower()}: {_unequal(rows, column, names)}.")
@@ -138,7 +142,7 @@ def _caveats(rows: Sequence[Row], names: dict[Row, str]) -> list[str]:
 def _unequal(rows: Sequence[Row], column: Column, names: dict[Row, str]) -> str:
     holders: dict[str, list[str]] = {}
     for row in rows:
-        holders.setdefault(column.show(row), []).append(names[row])
+        holders.setdefault(column.phrase(row), []).append(names[row])
     *rarer, (usual, _) = sorted(holders.items(), key=lambda item: len(item[1]))
     return (
         "; ".join(f"{kind} for {listing(who)}" for kind, who in rarer) + f"; {usual} for the others"

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from convnets.errors import NonFinite, TrainingFailed
 from convnets.training.engine import Engine
-from convnets.training.schedules import rate_share
+from convnets.training.schedules import learning_rate
 from convnets.training.settings import Optimisation
 from convnets.training.state import TrainingState, update_average
 
@@ -62,15 +62,11 @@ def steps(
     epoch, position = divmod(progress.step, batches.steps)
     criterion = choose_criterion(state.model, settings)
     parameters = [p for p in state.model.parameters() if p.requires_grad]
-    # The rate of the setting itself, since groups hold the scheduled one.
-    full_rate = settings.optimizer.lr
     total = settings.epochs * batches.steps
     state.model.train()
     begun = time.monotonic()
     for batch in batches.epoch(epoch, position):
-        rate = full_rate * rate_share(
-            settings.schedule, progress.step, total, progress.epoch_losses
-        )
+        rate = learning_rate(settings, progress.step, total, progress.epoch_losses)
         for group in state.optimizer.param_groups:
             group["lr"] = rate
         loss = gradients(state, criterion, batch, engine)

@@ -5,7 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from convnets.training.settings import Constant, Cosine, Plateau, ScheduleSetting, Steps
+from convnets.training.settings import (
+    Constant,
+    Cosine,
+    Optimisation,
+    Plateau,
+    ScheduleSetting,
+    Steps,
+)
+
+
+def learning_rate(
+    settings: Optimisation, step: int, total_steps: int, epoch_losses: Sequence[float]
+) -> float:
+    """The learning rate of ``step`` (from 0), after the epochs whose losses are given."""
+    share = rate_share(settings.schedule, step, total_steps, epoch_losses)
+    return settings.optimizer.lr * share
 
 
 def rate_share(

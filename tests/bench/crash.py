@@ -1,0 +1,207 @@
+"""Kill a small run at random moments and see that it ends with the same bits.
+
+    python -m tests.bench.crash RUNS SEED
+
+Each trial forks, so that it costs no import of torch. Writes are slowed down, so that kills land
+inside them too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch._dynamo  # optimizers import it lazily; a forked trial must not wait for that
+from torch import nn
+
+from convnets import files, models
+from convnets.bench.run import Conduct, train
+from convnets.catalog import Family, Stem, Variant
+from convnets.data import ImageArrays, ImageSet
+from convnets.data.augment import Augmentation
+from convnets.layers.network import ConvNet, stack
+from convnets.recipes import Recipe
+from convnets.training.checkpoints import checkpoints, load_checkpoint
+from convnets.training.engine import Engine
+from convnets.training.settings import AdamW, Cosine
+
+STEPS = 40
+KILLS = 3
+SLOW_WRITE = 0.004
+
+
+@dataclass(frozen=True)
+class Spec:
+    stem: Stem = "paper"
+
+
+class Pocket(ConvNet):
+    """Convolution, batch normalisation, dropout: all that has a state to lose."""
+
+    def __init__(self, spec: Spec, *, in_chans: int = 3, num_classes: int = 10) -> None:
+        super().__init__(spec, in_chans=in_chans, num_classes=num_classes)
+        conv = nn.Conv2d(in_chans, 8, 5, stride=4)
+        self.features = stack(("stem", stack(("conv", conv), ("norm", nn.BatchNorm2d(8)))))
+        self.head = nn.Sequential(nn.Flatten(1), nn.Dropout(0.5), nn.Linear(8 * 7 * 7, num_classes))
+
+
+FAMILY = Family(
+    name="pocket", title="Pocket", year=2026, paper="", url="", network=Pocket, variants={},
+    pocket=Spec(),
+)  # fmt: skip
+ROW = Variant(Spec(), params=0, params_10=0, macs=0, counted_in="", input_size=32)
+
+RECIPE = Recipe(
+    name="crash",
+    epochs=5,
+    batch_size=8,
+    optimizer=AdamW(lr=1e-2),
+    schedule=Cosine(warmup=0.1),
+    augmentation=Augmentation(padding=2, flip=True),
+    ema_decay=0.9,
+    stem="paper",
+)
+
+
+def pocket_set() -> ImageSet:
+    """64 training and 16 test images of noise in ten classes."""
+    draw = np.random.default_rng(0)
+
+    def split(count: int) -> ImageArrays:
+        images = draw.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        return ImageArrays(images, np.arange(count, dtype=np.int64) % 10)
+
+    return ImageSet(
+        name="noise",
+        classes=tuple("abcdefghij"),
+        train=split(64),
+        test=split(16),
+        channels=3,
+        fingerprint="noise-0",
+        licence="none",
+        source="noise",
+    )
+
+
+@contextmanager
+def pocket_model() -> Iterator[str]:
+    """Let ``create_model`` know the pocket network for a while."""
+    models.VARIANTS["pocket"] = (FAMILY, ROW)
+    try:
+        yield "pocket"
+    finally:
+        del models.VARIANTS["pocket"]
+
+
+def go(folder: Path) -> None:
+    """The run that every trial makes."""
+    train(
+        "pocket",
+        pocket_set(),
+        RECIPE,
+        out=folder,
+        engine=Engine(torch.device("cpu")),
+        conduct=Conduct(checkpoint_steps=2, command="crash"),
+    )
+
+
+def fork(folder: Path, *, slow: float = 0.0, fault: str | None = None) -> int:
+    """Start the run in a child; return its process id."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.environ.pop("CONVNETS_FAULT", None)
+        if fault:
+            os.environ["CONVNETS_FAULT"] = fault
+        if slow:
+            files.failpoint = lambda _name: time.sleep(slow)
+        go(folder)
+        code = 0
+    except BaseException as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        code = 1
+    os._exit(code)
+
+
+def wait(child: int) -> int:
+    """The exit code of a child, negative for the signal that ended it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def final_state(folder: Path) -> dict[str, Any]:
+    """All that a finished run ends with, durations left out, each number as it is."""
+    (run,) = (path for path in folder.iterdir() if path.is_dir())
+    step, newest = checkpoints(run)[0]
+    assert step == STEPS
+    tensors, state = load_checkpoint(newest)
+    for record in [state["progress"], *state["progress"]["curve"]]:
+        record.pop("seconds")
+    log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in log:
+        line.pop("seconds", None)
+    result = json.loads((run / "result.json").read_text())
+    return {
+        "tensors": {name: value.numpy().tobytes() for name, value in tensors.items()},
+        "state": state,
+        "log": log,
+        "weights": result["weights_sha256"],
+        "left": sorted(path.name for path in run.iterdir()),
+    }
+
+
+@dataclass
+class Outcome:
+    """How many runs ended equal, how often one was killed, and how often inside a write."""
+
+    equal: int = 0
+    runs: int = 0
+    kills: int = 0
+    inside_writes: int = 0
+
+
+def random_kills(runs: int, seed: int, folder: Path) -> Outcome:
+    """Kill each of ``runs`` runs at up to three random moments, then let it end and compare."""
+    draw = random.Random(seed)
+    whole = folder / "whole"
+    begun = time.monotonic()
+    assert wait(fork(whole, slow=SLOW_WRITE)) == 0
+    duration = time.monotonic() - begun
+    expected = final_state(whole)
+    outcome = Outcome()
+    for number in range(runs):
+        out = folder / f"run{number}"
+        for _ in range(KILLS):
+            child = fork(out, slow=SLOW_WRITE)
+            time.sleep(draw.uniform(0.02, 0.5) * duration)
+            os.kill(child, signal.SIGKILL)
+            if wait(child) == -signal.SIGKILL:
+                outcome.kills += 1
+                outcome.inside_writes += any(out.glob("*/.tmp.*"))
+        assert wait(fork(out)) == 0
+        outcome.runs += 1
+        outcome.equal += final_state(out) == expected
+    return outcome
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with pocket_model(), tempfile.TemporaryDirectory() as scratch:
+        outcome = random_kills(int(sys.argv[1]), int(sys.argv[2]), Path(scratch))
+    print(
+        f"{outcome.equal}/{outcome.runs} runs bit-equal after {outcome.kills} kills, "
+        f"{outcome.inside_writes} of them inside a write"
+    )
+    sys.exit(outcome.equal != outcome.runs)
