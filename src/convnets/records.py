@@ -85,6 +85,7 @@ class Result(Record):
     ``training_macs`` count three such passes (forward, and twice that backward) for each image
     seen. ``top1`` and ``top5`` are shares of the test images; ``top5`` is None where there are
     five classes or fewer. ``confusion[i][j]`` counts test images of class i called j.
+    ``images_per_second`` is the speed of training over ``seconds``.
     ``peak_memory_bytes`` is the process's resident peak on a CPU and the allocator's peak on an
     accelerator. ``plan`` repeats the run.
     """

@@ -218,8 +218,8 @@ def test_every_sample_once_and_no_training_batch_of_one(
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("training", [False, True])
 def test_streaming_equals_memory(files: ImageFiles, training: bool, channels_last: bool) -> None:
-    for split in (files, ARRAYS):
-        options = {"size": 16, "training": training, "channels_last": channels_last}
+    for split, size in ((files, 16), (ARRAYS, 16), (ARRAYS, 29)):
+        options = {"size": size, "training": training, "channels_last": channels_last}
         held = batches(split, **options)
         streamed = batches(split, memory_limit=0, **options)
         assert isinstance(held, DeviceBatches)

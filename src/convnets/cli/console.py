@@ -40,8 +40,8 @@ def say(text: str) -> None:
 
 
 def show(content: Any) -> None:
-    """A table or text to stdout."""
-    stdout().print(content)
+    """A table or text to stdout; text is shown as it is, whatever names stand in it."""
+    stdout().print(content, markup=False, soft_wrap=isinstance(content, str))
 
 
 def progress_bars() -> Progress:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +31,8 @@ def command(
         show(to_json(list(KNOWN)) if json else "\n".join(KNOWN))
         return 0
     image_set = options.loaded_data(name, data_dir, skip_bad)
-    description = describe(image_set)
-    show(to_json(description.to_dict()) if json else data_table(description.to_dict()))
+    record = asdict(describe(image_set))
+    show(to_json(record) if json else data_table(record))
     if sheet is not None:
         atomic_write(sheet, contact_sheet(image_set))
         say(f"contact sheet: {sheet}")

@@ -33,6 +33,7 @@ def command(
 def publish(results: Sequence[Result], out: Path, title: str, *, json: bool) -> None:
     """Write report.html, leaderboard.csv and leaderboard.json to ``out``; show the table."""
     from convnets.cli.console import say, show
+    from convnets.errors import printable
     from convnets.files import atomic_write
     from convnets.report.leaderboard import as_csv, as_json, as_text, leaderboard
     from convnets.report.page import page
@@ -47,5 +48,5 @@ def publish(results: Sequence[Result], out: Path, title: str, *, json: bool) -> 
     else:
         show(as_text(rows))
         for sentence in verdict(rows):
-            show(sentence)
+            show(printable(sentence))
     say(f"report: {out / 'report.html'}")

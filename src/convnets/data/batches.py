@@ -213,7 +213,9 @@ def make_batches(
     return StreamedBatches(split, plan)
 
 
-def normalisation(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def normalisation(
+    split: Split, progress: Progress | None = None
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of each channel over a split, in units where white is 1.
 
     Every image weighs the same. Of more than 4,096 files, 4,096 spread evenly are read.
@@ -223,8 +225,12 @@ def normalisation(split: Split) -> tuple[tuple[float, ...], tuple[float, ...]]:
         counts = np.stack([_histogram(piece) for piece in pieces]).sum(axis=0)
     else:
         rows = np.unique(np.linspace(0, len(split) - 1, SAMPLED_FILES).astype(np.int64))
-        each = [_histogram(split.image(row)) for row in rows]
-        counts = np.stack([one / one[0].sum() for one in each]).sum(axis=0)
+        counts = np.zeros((split.channels, 256))
+        with ThreadPoolExecutor() as pool:
+            for done, pixels in enumerate(pool.map(split.image, rows), start=1):
+                counts += _histogram(pixels) / pixels[..., 0].size
+                if progress is not None:
+                    progress("measuring", done, len(rows))
     shares = counts / counts[0].sum()
     levels = np.arange(256) / 255
     mean = shares @ levels

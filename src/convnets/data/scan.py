@@ -83,7 +83,7 @@ def scanned_set(
         raise BadData(_unreadable(source, bad))
     labels = np.array([one.candidate.label for one in found], dtype=np.int64)
     if found and found[0].candidate.test is None:
-        test = held_out(labels, [one.digest for one in found], source)
+        test = held_out(labels, [one.digest for one in found], classes, source)
     else:
         test = np.array([one.candidate.test for one in found], dtype=bool)
     for label in np.setdiff1d(np.arange(len(classes)), labels[~test]):

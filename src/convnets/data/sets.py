@@ -163,7 +163,9 @@ def _fingerprint(classes: Sequence[str], splits: Sequence[Split]) -> str:
     return digest.hexdigest()
 
 
-def held_out(labels: np.ndarray, hashes: Sequence[bytes], source: str) -> np.ndarray:
+def held_out(
+    labels: np.ndarray, hashes: Sequence[bytes], classes: Sequence[str], source: str
+) -> np.ndarray:
     """Mark a fixed fifth of every class as test: the images whose content hash is lowest.
 
     The choice depends on neither names nor order, and copies of one image stay together. Returns
@@ -177,7 +179,7 @@ def held_out(labels: np.ndarray, hashes: Sequence[bytes], source: str) -> np.nda
             count += 1
         if count == len(rows):
             raise BadData(
-                f"{source}: class {label} has fewer than two different images; "
+                f"{source}: class {classes[label]!r} has fewer than two different images; "
                 "add some, or give a test split"
             )
         test[rows[:count]] = True

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from convnets.catalog import Family, Published, Stem, Variant
+from convnets.layers.conv import Convolution
 from convnets.layers.network import ConvNet, stack
 from convnets.layers.stochastic_depth import StochasticDepth, linear_decay
 
@@ -49,7 +50,7 @@ class Block(nn.Module):
     def __init__(self, width: int, survival: float) -> None:
         super().__init__()
         self.layer_scale = nn.Parameter(torch.full((width, 1, 1), LAYER_SCALE))
-        self.depthwise = nn.Conv2d(width, width, 7, padding=3, groups=width)
+        self.depthwise = Convolution(width, width, 7, padding=3, groups=width)
         self.norm = nn.LayerNorm(width, eps=EPS)
         self.expand = nn.Linear(width, 4 * width)
         self.act = nn.GELU()

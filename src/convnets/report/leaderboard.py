@@ -196,9 +196,8 @@ def as_text(rows: Sequence[Row]) -> Table:
     """A table for the terminal; what all rows share stands below it."""
     caption = escape(printable(" · ".join(setting(rows))))
     table = Table(box=box.SIMPLE_HEAD, caption=caption, padding=(0, 1, 0, 0))
-    # where a terminal is narrow, names are the last to break
-    longest = max((len(row.model) for row in rows), default=0)
-    table.add_column("Model", overflow="fold", min_width=min(longest, 24))
+    # where a terminal is narrow, names are the last to be cut
+    table.add_column("Model", no_wrap=True)
     shown = columns(rows)
     for column in shown:
         table.add_column(column.title, justify="right" if column.numeric else "left")

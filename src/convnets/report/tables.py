@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from convnets.analysis.cost import LayerCost, Profile
 from convnets.catalog import Family, Variant
@@ -201,19 +203,26 @@ def evaluation_table(record: Mapping[str, Any]) -> Table:
     return table(columns, body)
 
 
-def data_table(record: Mapping[str, Any]) -> Table:
-    """What a data set holds; lists are joined, warnings come one a line."""
-    rows: list[tuple[str, object]] = []
-    for path, value in leaves(record):
-        if isinstance(value, list | tuple):
-            separator = "\n" if path == "warnings" else ", "
-            value = separator.join(_short(item) for item in value) or NOTHING
-        rows.append((path.replace("_", " "), _short(value)))
-    return pairs(rows)
+def data_table(record: Mapping[str, Any]) -> Group:
+    """What a data set holds: its facts, its classes, and what to beware of."""
+    per_class = ("classes", "train_counts", "test_counts")
+    facts = [
+        (name.replace("_", " "), _joined(value))
+        for name, value in record.items()
+        if name not in (*per_class, "warnings", "skipped")
+    ]
+    classes = table(
+        [("Class", False), ("Training", True), ("Test", True)],
+        zip(*(record[name] for name in per_class), strict=True),
+    )
+    remarks = [f"warning: {text}" for text in record["warnings"]]
+    remarks += [f"skipped: {name}" for name in record["skipped"]]
+    return Group(pairs(facts), classes, *(Text(printable(remark)) for remark in remarks))
 
 
-def _short(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _joined(value: object) -> str:
+    values = value if isinstance(value, list | tuple) else (value,)
+    return ", ".join(f"{item:.4g}" if isinstance(item, float) else str(item) for item in values)
 
 
 def predictions_table(records: Sequence[Mapping[str, Any]]) -> Table:
