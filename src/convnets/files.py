@@ -126,9 +126,15 @@ def append_line(path: Path, line: str) -> None:
 def remove(path: Path) -> None:
     """Remove one file; a file that is gone already is no error."""
     failpoint("pre-prune")
-    with contextlib.suppress(FileNotFoundError):
+    with _refusals(path), contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     failpoint("post-prune")
+
+
+def set_aside(path: Path) -> None:
+    """Rename what cannot be read to ``NAME.damaged``, so that its name is free again."""
+    with _refusals(path):
+        os.replace(path, path.with_name(f"{path.name}.damaged"))
 
 
 def to_json(value: Any, *, indent: int | None = 2) -> str:
@@ -142,7 +148,9 @@ def read_json(path: Path) -> Any:
     try:
         if path.stat().st_size > JSON_LIMIT:
             raise BadInput(f"{path}: larger than {JSON_LIMIT} bytes; not one of our records")
-        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        return json.loads(
+            path.read_bytes(), parse_constant=_refuse_constant, object_pairs_hook=_each_key_once
+        )
     except OSError as error:
         raise BadInput(f"{path}: cannot read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -151,6 +159,13 @@ def read_json(path: Path) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ValueError("a key is given twice")
+    return record
 
 
 def sha256_file(path: Path) -> str:

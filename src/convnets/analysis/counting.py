@@ -58,6 +58,11 @@ def operation_name(operation: Any) -> str:
     return name if name.startswith("__") else name.rstrip("_")
 
 
+def shares_memory(operation: Any) -> bool:
+    """Whether an operation returns another look at its input's memory."""
+    return operation.is_view or operation_name(operation) == "_unsafe_view"
+
+
 def operation_cost(operation: Any, args: tuple[Any, ...], output: Any) -> tuple[int, int] | None:
     """Multiply-adds and FLOPs of one aten operation, or None where no rule covers it."""
     name = operation_name(operation)

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convnets.analysis.counting import PRODUCTS, operation_name
+from convnets.analysis.counting import PRODUCTS, operation_name, shares_memory
 from convnets.analysis.grid import Axis, Field, OffGrid, Place, Places, collapse, union
 from convnets.analysis.mixing import RULES, UNIT_BY_UNIT
 
@@ -46,7 +46,9 @@ class FieldTracker:
 
     def follow(self, operation: Any, args: tuple[Any, ...], outputs: Sequence[Tensor]) -> None:
         """Work out the grid of new memory that ``operation`` wrote; views need nothing."""
-        if operation.is_view or not outputs or not any(map(self._depends, _tensors(args))):
+        if shares_memory(operation) or not any(map(self._depends, _tensors(args))):
+            return
+        if not outputs:
             return
         try:
             places = self._result(operation, args, outputs[0])

@@ -37,7 +37,8 @@ def _convolution(args: tuple[Any, ...], inputs: list[Places], output: Tensor) ->
         left = (reach / 2 - padding) / stride + (kernel - 1) / 2
         return window(place, kernel, 1 / stride, left, count)
 
-    return _mapped(inputs[0], change)
+    # Where the kernel too is worked out from the image, every unit sees what the kernel saw.
+    return union([_mapped(inputs[0], change), *map(collapse, inputs[1:])])
 
 
 def _pool(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
@@ -122,7 +123,7 @@ def _from_end(dim: int, ndim: int) -> int:
     return dim - ndim if dim >= 0 else dim
 
 
-UNIT_BY_UNIT = frozenset({"_to_copy", "_unsafe_view", "clone", "copy", "native_batch_norm"})
+UNIT_BY_UNIT = frozenset({"_to_copy", "clone", "copy", "native_batch_norm"})
 # Arguments, the places of each input that depends on the image, and the output.
 RULES: dict[str, Callable[[tuple[Any, ...], list[Places], Tensor], Places]] = {
     "_adaptive_avg_pool2d": _adaptive_pool,

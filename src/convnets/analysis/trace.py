@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 from collections import Counter
 from collections.abc import Iterator
@@ -12,13 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from convnets.analysis.cost import LayerCost, Profile
-from convnets.analysis.counting import operation_cost, operation_name
+from convnets.analysis.counting import operation_cost, operation_name, shares_memory
 from convnets.analysis.field import FieldTracker, memory
 from convnets.analysis.grid import Field
+from convnets.analysis.twin import input_channels, on_meta
 from convnets.errors import UsageError
 
 
@@ -36,9 +35,11 @@ def profile(
     ``in_chans``, else to the channels of its first convolution or linear layer.
 
     A twin of the module runs on the meta device: no weights are read or copied, an image of any
-    size costs no memory, and ``module`` stays as it is. A module with a method
-    ``macs(output_height, output_width) -> int`` states the multiply-adds of one image itself, as
-    one does whose dense convolution has zeros by design.
+    size costs no memory, and ``module`` stays as it is. Attention keeps its scores for backward, as
+    the plain formula does; a fused kernel keeps less.
+
+    A module with a method ``macs(output_height, output_width) -> int`` states the multiply-adds of
+    one image itself, as one does whose dense convolution has zeros by design.
 
     Raises ``UsageError`` where the sizes do not fit or the forward pass depends on values.
 
@@ -46,56 +47,23 @@ def profile(
     34944
     """
     sizes = (input_size,) * 2 if isinstance(input_size, int) else tuple(input_size)
-    channels = _channels(module) if in_chans is None else in_chans
+    channels = input_channels(module) if in_chans is None else in_chans
     shape = (batch_size, channels, *sizes)
     if not all(isinstance(size, int) and size > 0 for size in shape):
         raise UsageError(f"input shape {shape} must be of positive whole numbers")
-    twin = _on_meta(module)
+    twin = on_meta(module)
     dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.float32)
     images = torch.empty(shape, device="meta", dtype=dtype)
     trace = _Trace(twin, images)
     try:
         trace.run()
-    except (RuntimeError, NotImplementedError, TypeError) as error:
+    except (RuntimeError, TypeError) as error:
         where = trace.running or type(module).__name__
         reason = str(error).partition("\n")[0]
         raise UsageError(
             f"{where}: cannot be profiled with an input of {shape}: {reason}"
         ) from error
     return trace.profile()
-
-
-def _channels(module: nn.Module) -> int:
-    stated = getattr(module, "in_chans", None)
-    if isinstance(stated, int):
-        return stated
-    linear = None
-    for part in module.modules():
-        if isinstance(part, nn.modules.conv._ConvNd):
-            return part.in_channels
-        if linear is None and isinstance(part, nn.Linear):
-            linear = part.in_features
-    if linear is None:
-        raise UsageError(f"{type(module).__name__}: say how many channels its input has: in_chans")
-    return linear
-
-
-def _on_meta(module: nn.Module) -> nn.Module:
-    """A copy whose every tensor is on the meta device; the tensors themselves are not copied."""
-    twins: dict[int, Any] = {}
-    for part in module.modules():
-        held = (*part._parameters.values(), *part._buffers.values(), *vars(part).values())
-        for tensor in held:
-            if is_lazy(tensor):
-                raise UsageError(
-                    f"{type(part).__name__}: run the network once to give it its sizes"
-                )
-            if isinstance(tensor, Tensor) and id(tensor) not in twins:
-                twin = torch.empty_like(tensor.detach(), device="meta")
-                if isinstance(tensor, nn.Parameter):
-                    twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
-                twins[id(tensor)] = twin
-    return copy.deepcopy(module, twins).eval()
 
 
 @dataclass
@@ -216,7 +184,7 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs, outputs = list(_tensors(args)), list(_tensors(output))
         for tensor in inputs:
             row.params += self._unused.pop(memory(tensor), 0)
-        if not func.is_view:
+        if not shares_memory(func):
             for tensor in outputs:
                 if memory(tensor) not in self._alive and tensor.is_floating_point():
                     row.activation_bytes += _bytes(tensor)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch
+
 from convnets.data import ImageSet
 from convnets.errors import UsageError
 from convnets.files import short_hash
-from convnets.models import find_variant, fitting_stem
+from convnets.layers.network import failing_layer
+from convnets.models import create_model
 from convnets.recipes import Recipe
 from convnets.records import DataRecord, Record
 
@@ -42,15 +45,22 @@ class Plan(Record):
 def make_plan(model: str, image_set: ImageSet, recipe: Recipe, seed: int) -> Plan:
     """Settle what a recipe leaves open for this network and this data.
 
-    Raises ``UsageError`` for an unknown network and for an image too small for the stem asked.
+    Raises ``UsageError`` for an unknown network and for an image that it does not take.
     """
-    family, variant = find_variant(model)
     size = recipe.input_size or natural_size(image_set)
-    stem: Literal["paper", "small"]
-    if recipe.stem == "auto":
-        stem = fitting_stem(family, variant, image_set.channels, len(image_set.classes), size)
-    else:
-        stem = recipe.stem
+    with torch.device("meta"):
+        network = create_model(
+            model,
+            num_classes=len(image_set.classes),
+            in_chans=image_set.channels,
+            stem=recipe.stem,
+            input_size=size,
+        )
+    if layer := failing_layer(network, size, size):
+        raise UsageError(
+            f"{model} with its {network.spec.stem} stem does not take images of {size}x{size}: "
+            f"{layer} cannot; choose another size or stem"
+        )
     if recipe.augmentation.flip and not image_set.mirrors:
         augmentation = recipe.augmentation.model_copy(update={"flip": False})
         recipe = recipe.model_copy(update={"augmentation": augmentation})
@@ -58,7 +68,7 @@ def make_plan(model: str, image_set: ImageSet, recipe: Recipe, seed: int) -> Pla
         raise UsageError(f"seed is {seed}; it must be from 0 to {2**31 - 1}")
     return Plan(
         model=model,
-        stem=stem,
+        stem=network.spec.stem,
         recipe=recipe,
         data=data_record(image_set),
         input_size=size,

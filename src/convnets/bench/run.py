@@ -23,8 +23,8 @@ from convnets.bench.plan import Plan, make_plan
 from convnets.bench.store import RunFolder
 from convnets.data import ImageSet
 from convnets.data.batches import Batches, make_batches, normalisation
-from convnets.errors import DiskFull
-from convnets.files import remove
+from convnets.errors import BadModelFile, DiskFull
+from convnets.files import remove, set_aside
 from convnets.models import find_variant
 from convnets.recipes import Recipe
 from convnets.records import EpochRecord, Mistake, Result
@@ -178,10 +178,21 @@ class Run:
             self.folder.cut_log(0, 0)
             return
         tensors, saved, skipped = found
+        restore(self.state, tensors, saved.get("progress"))
+        progress, epoch_steps = self.state.progress, self.train_batches.steps
+        epochs = progress.step // epoch_steps
+        if (
+            progress.step > self.plan.recipe.epochs * epoch_steps
+            or len(progress.epoch_losses) != epochs
+            or len(progress.curve) not in (epochs - 1, epochs)
+        ):
+            raise BadModelFile(f"{self.folder.path}: its checkpoint is not of this run")
         for reason in skipped:
             self.observer.note(f"checkpoint skipped: {reason}")
-        restore(self.state, tensors, saved["progress"])
-        self.folder.cut_log(self.state.progress.step, len(self.state.progress.curve))
+        for step, path in checkpoints(self.folder.path):
+            if step > progress.step:
+                set_aside(path)
+        self.folder.cut_log(progress.step, len(progress.curve))
 
     def _check_space(self) -> None:
         """Refuse to begin where two checkpoints would not fit."""
@@ -217,7 +228,7 @@ class Run:
             test_top1=evaluation.top1,
             seconds=progress.seconds,
         )
-        progress.curve.append(record.model_dump())
+        progress.curve.append(record)
         self.folder.log(record.model_dump())
         self.observer.epoch_done(self.plan, record)
         return evaluation
@@ -263,7 +274,7 @@ class Run:
             top5=evaluation.top5,
             test_loss=evaluation.loss,
             confusion=tuple(tuple(row) for row in evaluation.confusion.tolist()),
-            curve=tuple(EpochRecord.model_validate(entry) for entry in progress.curve),
+            curve=tuple(progress.curve),
             mistakes=self._mistakes(evaluation),
             skipped_files=self.image_set.skipped,
             seconds=progress.seconds,

@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run ``convnets``; return the exit code. ``--debug`` anywhere shows tracebacks."""
     arguments = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in arguments
-    arguments = [argument for argument in arguments if argument != "--debug"]
+    arguments = [argument for argument in arguments if argument != "--debug"] or ["--help"]
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Any
@@ -46,11 +47,23 @@ class ConvNet(nn.Module):
         Raises ``UsageError`` for images of another shape than the network takes, and
         ``InputTooSmall`` where a layer would shrink them to nothing.
         """
+        if images.ndim != 4 or images.shape[1] != self.in_chans:
+            raise UsageError(
+                f"images have shape {tuple(images.shape)}; this network takes "
+                f"(batch, {self.in_chans}, height, width)"
+            )
         try:
             maps: Tensor = self.features(images)
         except RuntimeError as error:
-            self._explain(images, error)
-            raise
+            height, width = images.shape[-2:]
+            layer = failing_layer(self, height, width)
+            if layer is None:
+                raise
+            smallest = smallest_input(self)
+            raise InputTooSmall(
+                f"{layer} would shrink a {height}x{width} image to nothing; "
+                f"the smallest input is {smallest}x{smallest}"
+            ) from error
         return maps
 
     def forward_intermediates(self, images: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
@@ -58,40 +71,29 @@ class ConvNet(nn.Module):
 
         Raises ``UnknownName`` for a name that ``named_modules`` does not have.
         """
+        wanted = set(names)
         modules = dict(self.named_modules())
+        if unknown := wanted - modules.keys():
+            raise UnknownName("layer", min(unknown), (known for known in modules if known))
         maps: dict[str, Tensor] = {}
-        hooks = []
-        for name in names:
-            if name not in modules:
-                raise UnknownName("layer", name, (known for known in modules if known))
-            hooks.append(
-                modules[name].register_forward_hook(
-                    lambda _module, _inputs, output, name=name: maps.update({name: output})
-                )
+        hooks = [
+            modules[name].register_forward_hook(
+                lambda _module, _inputs, output, name=name: maps.update({name: output})
             )
+            for name in wanted
+        ]
+        # An activation that works in place would write over the map of the layer before it.
+        in_place = [module for module in modules.values() if getattr(module, "inplace", False)]
         try:
+            for module in in_place:
+                module.inplace = False
             self(images)
         finally:
             for hook in hooks:
                 hook.remove()
+            for module in in_place:
+                module.inplace = True
         return maps
-
-    def _explain(self, images: Tensor, error: RuntimeError) -> None:
-        """Raise a plain error if ``images`` have the wrong shape for this network."""
-        if images.ndim != 4 or images.shape[1] != self.in_chans:
-            raise UsageError(
-                f"images have shape {tuple(images.shape)}; this network takes "
-                f"(batch, {self.in_chans}, height, width)"
-            ) from error
-        height, width = images.shape[-2:]
-        layer = failing_layer(self, height, width)
-        if layer is None:
-            return
-        smallest = smallest_input(self)
-        raise InputTooSmall(
-            f"{layer} would shrink a {height}x{width} image to nothing; "
-            f"the smallest input is {smallest}x{smallest}"
-        ) from error
 
 
 def stack(*named: tuple[str, nn.Module]) -> nn.Sequential:
@@ -107,10 +109,17 @@ def failing_layer(network: ConvNet, height: int, width: int) -> str | None:
 def smallest_input(network: ConvNet) -> int:
     """Side in pixels of the smallest square image that the network takes."""
     twin = _on_meta(network)
-    for side in range(1, LARGEST_TRIED + 1):
-        if _first_failure(twin, side, side) is None:
-            return side
-    raise UsageError(f"no input up to {LARGEST_TRIED}x{LARGEST_TRIED} fits this network")
+
+    def fits(side: int) -> bool:
+        return _first_failure(twin, side, side) is None
+
+    enough = 1
+    while not fits(enough):
+        enough *= 2
+        if enough > LARGEST_TRIED:
+            raise UsageError(f"no input up to {LARGEST_TRIED}x{LARGEST_TRIED} fits this network")
+    sides = range(enough // 2 + 1, enough + 1)
+    return sides[bisect_left(sides, True, key=fits)]
 
 
 def _on_meta(network: ConvNet) -> ConvNet:

@@ -30,9 +30,8 @@ KEPT = 2
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], state: dict[str, Any]) -> None:
     """Write one checkpoint; raises ``NonFinite`` rather than save a NaN or an infinity."""
-    for name, value in tensors.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise NonFinite(f"{path}: not saved: {name} holds a NaN or an infinity")
+    if spoilt := _not_finite(tensors):
+        raise NonFinite(f"{path}: not saved: {spoilt} holds a NaN or an infinity")
     plain = {name: value.detach().to("cpu").contiguous() for name, value in tensors.items()}
     payload = safetensors.torch.save(plain, {"state": to_json(state, indent=None)})
     length = struct.pack("<Q", len(payload))
@@ -60,7 +59,17 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise BadModelFile(f"{path}: not a readable checkpoint: {error}") from error
     if not isinstance(state, dict):
         raise BadModelFile(f"{path}: its state is not a record")
+    if spoilt := _not_finite(tensors):
+        raise BadModelFile(f"{path}: {spoilt} holds a NaN or an infinity")
     return tensors, state
+
+
+def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Name the first tensor with a NaN or an infinity in it."""
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            return name
+    return None
 
 
 def _verified(path: Path) -> memoryview:

@@ -54,13 +54,13 @@ def choose_engine(
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise UsageError(f"unknown device {device!r}; it is 'auto', 'cpu' or 'cuda'")
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        if "device string" in reason or "device type" in reason:
-            raise UsageError(f"unknown device {device!r}; it is 'auto', 'cpu' or 'cuda'") from error
         raise EnvironmentFailure(f"device {device!r} is not usable here: {reason}") from error
     if precision not in ("auto", "float32", "bfloat16"):
         raise UsageError(f"unknown precision {precision!r}; it is auto, float32 or bfloat16")

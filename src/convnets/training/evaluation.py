@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convnets.errors import NonFinite
+from convnets.errors import NonFinite, TrainingFailed
 from convnets.training.engine import Engine
 from convnets.training.loop import Batches
 
@@ -87,6 +87,8 @@ def evaluate(
                     wrong.append((float(probability[i]), -index, label, guess))
                 wrong = heapq.nlargest(worst, wrong)
             between()
+    except torch.OutOfMemoryError as error:
+        raise TrainingFailed("out of memory while testing; use a smaller batch_size") from error
     finally:
         model.train(was_training)
     if not math.isfinite(loss):

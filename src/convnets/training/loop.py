@@ -15,7 +15,12 @@ from convnets.errors import NonFinite, TrainingFailed
 from convnets.training.engine import Engine
 from convnets.training.schedules import learning_rate
 from convnets.training.settings import Optimisation
-from convnets.training.state import TrainingState, update_average
+from convnets.training.state import (
+    TrainingState,
+    random_state,
+    set_random_state,
+    update_average,
+)
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -103,7 +108,7 @@ def gradients(
     """
     progress = state.progress
     while True:
-        generator = torch.get_rng_state()
+        generators = random_state(engine.device)
         try:
             return _accumulate(state, criterion, batch, engine)
         except torch.OutOfMemoryError as error:
@@ -112,7 +117,7 @@ def gradients(
                     f"step {progress.step + 1}: out of memory with one image at a time; "
                     "use a smaller network or input"
                 ) from error
-            torch.set_rng_state(generator)
+            set_random_state(generators, engine.device)
             progress.split *= 2
 
 

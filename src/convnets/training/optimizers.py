@@ -9,6 +9,12 @@ from torch import nn
 
 from convnets.training.settings import AdamW, OptimizerSetting, Sgd
 
+MOMENTS = {
+    torch.optim.SGD: {"momentum_buffer"},
+    torch.optim.AdamW: {"step", "exp_avg", "exp_avg_sq"},
+}
+"""What an optimizer keeps of each parameter."""
+
 
 def build_optimizer(model: nn.Module, setting: OptimizerSetting) -> torch.optim.Optimizer:
     """Return the optimizer of ``model``'s trainable parameters, fused where torch can."""

@@ -5,13 +5,14 @@ Frozen pydantic records: unknown fields, wrong types and values out of bounds ar
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from convnets.records import Record
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Sgd(Record):
@@ -24,6 +25,12 @@ class Sgd(Record):
     weight_decay: float = Field(default=5e-4, ge=0)
     decay_vectors: bool = True
 
+    @model_validator(mode="after")
+    def _nesterov_looks_ahead_along_the_momentum(self) -> Self:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs momentum above 0")
+        return self
+
 
 class AdamW(Record):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019).
@@ -33,7 +40,7 @@ class AdamW(Record):
 
     kind: Literal["adamw"] = "adamw"
     lr: float = Field(gt=0)
-    betas: tuple[Share, Share] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     eps: float = Field(default=1e-8, gt=0)
     weight_decay: float = Field(default=0.05, ge=0)
     decay_vectors: bool = False
@@ -94,7 +101,7 @@ class Optimisation(Record):
     batch_size: int = Field(ge=1, le=1_000_000)
     optimizer: OptimizerSetting
     schedule: ScheduleSetting
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Decay = 0.0
     clip_norm: float | None = Field(default=None, gt=0)
     accumulation: int = Field(default=1, ge=1)
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -5,29 +5,31 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
 from convnets.errors import BadModelFile
+from convnets.records import EpochRecord
 from convnets.training.engine import Engine
-from convnets.training.optimizers import build_optimizer
+from convnets.training.optimizers import MOMENTS, build_optimizer
 from convnets.training.settings import Optimisation
 
 
-@dataclass
-class Progress:
+class Progress(BaseModel):
     """The numbers of a run, as JSON holds them. ``seconds`` counts training steps alone."""
 
-    step: int = 0
-    seconds: float = 0.0
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    step: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0)
     loss_sum: float = 0.0
-    loss_samples: int = 0
-    split: int = 1
-    epoch_losses: list[float] = field(default_factory=list)
-    curve: list[dict[str, float]] = field(default_factory=list)
+    loss_samples: int = Field(default=0, ge=0)
+    split: int = Field(default=1, ge=1)
+    epoch_losses: list[float] = []
+    curve: list[EpochRecord] = []
 
 
 class TrainingState:
@@ -39,6 +41,7 @@ class TrainingState:
         self.optimizer = build_optimizer(self.model, settings.optimizer)
         self.average = copy.deepcopy(self.model) if settings.ema_decay else None
         self.progress = Progress(split=settings.accumulation)
+        self.device = engine.device
 
     @property
     def tested_model(self) -> nn.Module:
@@ -71,42 +74,52 @@ def capture(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
         for key, value in state.optimizer.state.get(parameter, {}).items():
             if isinstance(value, Tensor):
                 tensors[f"optimizer.{name}.{key}"] = value
-    tensors |= {f"random.{name}": value for name, value in _generators().items()}
-    return tensors, asdict(state.progress)
+    generators = random_state(state.device)
+    tensors |= {f"random.{name}": value for name, value in generators.items()}
+    return tensors, state.progress.model_dump(mode="json")
 
 
-def restore(state: TrainingState, tensors: Mapping[str, Tensor], numbers: dict[str, Any]) -> None:
-    """Put a captured run back, strictly: raises ``BadModelFile`` if a tensor lacks or is left."""
+def restore(state: TrainingState, tensors: Mapping[str, Tensor], numbers: Any) -> None:
+    """Put a captured run back, strictly: raises ``BadModelFile`` if anything lacks or is left."""
     left = dict(tensors)
     _load(state.model, _take(left, "model."))
     if state.average is not None:
         _load(state.average, _take(left, "average."))
     moments = _take(left, "optimizer.")
     for name, parameter in state.model.named_parameters():
-        own = {key: moments.pop(key) for key in list(moments) if key.rpartition(".")[0] == name}
+        own = _take(moments, f"{name}.")
+        if own and own.keys() != MOMENTS[type(state.optimizer)]:
+            raise BadModelFile(f"checkpoint's optimizer keeps {sorted(own)} of {name}")
         if own:
             state.optimizer.state[parameter] = {
-                key.rpartition(".")[2]: _like(value, parameter) for key, value in own.items()
+                key: _like(value, parameter, f"{key} of {name}") for key, value in own.items()
             }
     generators = _take(left, "random.")
     if left or moments:
         raise BadModelFile(f"checkpoint holds unknown tensors: {sorted(left | moments)[:5]}")
-    torch.set_rng_state(generators["cpu"])
-    for name, value in generators.items():
-        if name.startswith("cuda"):
-            torch.cuda.set_rng_state(value, int(name.removeprefix("cuda")))
     try:
-        state.progress = Progress(**numbers)
-    except TypeError as error:
-        raise BadModelFile(f"checkpoint's progress does not fit this version: {error}") from error
+        set_random_state(generators, state.device)
+        state.progress = Progress.model_validate(numbers)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise BadModelFile(f"checkpoint's random state does not fit: {error}") from error
+    except ValidationError as error:
+        reason = " ".join(str(error).split())
+        raise BadModelFile(f"checkpoint's progress does not fit: {reason}") from error
 
 
-def _generators() -> dict[str, Tensor]:
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """The generators that a run on ``device`` draws from, as byte tensors."""
     states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        device = torch.cuda.current_device()
-        states[f"cuda{device}"] = torch.cuda.get_rng_state(device)
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
     return states
+
+
+def set_random_state(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """Put back what ``random_state`` gave."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)
 
 
 def _take(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -121,8 +134,10 @@ def _load(model: nn.Module, tensors: dict[str, Tensor]) -> None:
         raise BadModelFile(" ".join(str(error).split())) from error
 
 
-def _like(value: Tensor, parameter: nn.Parameter) -> Tensor:
+def _like(value: Tensor, parameter: nn.Parameter, what: str) -> Tensor:
     """A moment in its parameter's place and layout; step counters (0-d) stay as they are."""
+    if value.ndim and value.shape != parameter.shape:
+        raise BadModelFile(f"checkpoint's {what} is {tuple(value.shape)}")
     if value.ndim == 0:
         return value if not parameter.is_cuda else value.to(parameter.device)
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
 from convnets.errors import BadModelFile, UsageError
@@ -21,7 +21,7 @@ from convnets.records import Record
 from convnets.training.checkpoints import load_checkpoint, newest_checkpoint
 
 Name = Annotated[str, Field(max_length=200)]
-Channel = Annotated[float, Field(ge=-1e6, le=1e6)]
+LARGEST = 1e6
 
 
 class ModelDescription(Record):
@@ -36,9 +36,15 @@ class ModelDescription(Record):
     classes: tuple[Name, ...] = Field(min_length=1, max_length=100_000)
     in_chans: int = Field(ge=1, le=64)
     input_size: int = Field(ge=1, le=4096)
-    mean: tuple[Channel, ...]
-    deviation: tuple[Channel, ...]
+    mean: tuple[Annotated[float, Field(ge=-LARGEST, le=LARGEST)], ...]
+    deviation: tuple[Annotated[float, Field(gt=0, le=LARGEST)], ...]
     data: Name
+
+    @model_validator(mode="after")
+    def _one_mean_and_deviation_a_channel(self) -> Self:
+        if not len(self.mean) == len(self.deviation) == self.in_chans:
+            raise ValueError(f"mean and deviation are of another number than {self.in_chans}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,4 @@ def _fit(network: ConvNet, weights: dict[str, Tensor], path: Path) -> None:
                 f"{path}: {name} is {tuple(value.shape)} {value.dtype}, "
                 f"the network has {tuple(own.shape)} {own.dtype}"
             )
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise BadModelFile(f"{path}: {name} holds a NaN or an infinity")
     network.load_state_dict(weights, assign=True)
