@@ -7,7 +7,8 @@ Library code raises these at its boundary; the command line prints ``str(error)`
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 
 class ConvnetsError(Exception):
@@ -100,6 +101,12 @@ class Stopped(ConvnetsError):
     def __init__(self, message: str, *, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def first_problem(problems: Sequence[Mapping[str, Any]]) -> str:
+    """The first of the problems that pydantic found in a record: its field, and what is wrong."""
+    field = ".".join(str(part) for part in problems[0]["loc"])
+    return f"{field}: {problems[0]['msg']}".removeprefix(": ")
 
 
 def printable(text: str) -> str:

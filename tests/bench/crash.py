@@ -3,7 +3,7 @@
     python -m tests.bench.crash RUNS SEED
 
 Each trial forks, so that it costs no import of torch. Writes are slowed down, so that kills land
-inside them too.
+inside them too. Nothing is synced to the disk: SIGKILL takes memory, not the system's cache.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import torch._dynamo  # optimizers import it lazily; a forked trial must not wai
 from torch import nn
 
 from convnets import files, models
+from convnets.bench.observer import Observer
 from convnets.bench.run import Conduct, train
 from convnets.catalog import Family, Stem, Variant
 from convnets.data import ImageArrays, ImageSet
@@ -36,10 +37,15 @@ from convnets.recipes import Recipe
 from convnets.training.checkpoints import checkpoints, load_checkpoint
 from convnets.training.engine import Engine
 from convnets.training.settings import AdamW, Cosine
+from tests.children import start, wait
 
+ENGINE = Engine(torch.device("cpu"))
 STEPS = 40
 KILLS = 3
-SLOW_WRITE = 0.004
+SLOW_WRITE = 0.002
+INSIDE = ("write", "pre-fsync", "pre-rename")
+PIECE = 16 << 10
+"""Bytes written at once, so that a checkpoint takes several writes."""
 
 
 @dataclass(frozen=True)
@@ -105,45 +111,55 @@ def pocket_model() -> Iterator[str]:
         del models.VARIANTS["pocket"]
 
 
-def go(folder: Path) -> None:
+def go(
+    folder: Path,
+    recipe: Recipe = RECIPE,
+    *,
+    observer: Observer | None = None,
+    checkpoint_steps: int | None = 2,
+) -> None:
     """The run that every trial makes."""
     train(
         "pocket",
         pocket_set(),
-        RECIPE,
+        recipe,
         out=folder,
-        engine=Engine(torch.device("cpu")),
-        conduct=Conduct(checkpoint_steps=2, command="crash"),
+        engine=ENGINE,
+        conduct=Conduct(checkpoint_steps=checkpoint_steps, command="crash"),
+        observer=observer,
     )
 
 
-def fork(folder: Path, *, slow: float = 0.0, fault: str | None = None) -> int:
+def fork(
+    folder: Path,
+    recipe: Recipe = RECIPE,
+    *,
+    observer: Observer | None = None,
+    slow: float = 0.0,
+    fault: str = "",
+) -> int:
     """Start the run in a child; return its process id."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        os.environ.pop("CONVNETS_FAULT", None)
-        if fault:
-            os.environ["CONVNETS_FAULT"] = fault
+
+    def work() -> None:
+        os.fsync = lambda _descriptor: None
+        files._PIECE = PIECE
+        os.environ["CONVNETS_FAULT"] = fault
         if slow:
-            files.failpoint = lambda _name: time.sleep(slow)
-        go(folder)
-        code = 0
-    except BaseException as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        code = 1
-    os._exit(code)
+            files.failpoint = lambda name: time.sleep(slow if name in INSIDE else 0)
+        go(folder, recipe, observer=observer)
+
+    return start(work)
 
 
-def wait(child: int) -> int:
-    """The exit code of a child, negative for the signal that ended it."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def only_run(folder: Path) -> Path:
+    """The folder of the one run in ``folder``."""
+    (run,) = (path for path in folder.iterdir() if path.is_dir())
+    return run
 
 
 def final_state(folder: Path) -> dict[str, Any]:
     """All that a finished run ends with, durations left out, each number as it is."""
-    (run,) = (path for path in folder.iterdir() if path.is_dir())
+    run = only_run(folder)
     step, newest = checkpoints(run)[0]
     assert step == STEPS
     tensors, state = load_checkpoint(newest)

@@ -23,7 +23,7 @@ from convnets.bench.plan import Plan, make_plan
 from convnets.bench.store import RunFolder
 from convnets.data import ImageSet
 from convnets.data.batches import Batches, make_batches, normalisation
-from convnets.errors import BadModelFile, DiskFull
+from convnets.errors import BadModelFile, DiskFull, NonFinite
 from convnets.files import remove, set_aside
 from convnets.models import find_variant
 from convnets.recipes import Recipe
@@ -242,14 +242,18 @@ class Run:
             self.observer.evaluating(done, self.test_batches.steps)
             stop_if_asked()
 
-        return evaluate(
-            self.state.tested_model,
-            self.test_batches,
-            self.engine,
-            num_classes=len(self.image_set.classes),
-            worst=WORST_SHOWN,
-            between=between,
-        )
+        try:
+            return evaluate(
+                self.state.tested_model,
+                self.test_batches,
+                self.engine,
+                num_classes=len(self.image_set.classes),
+                worst=WORST_SHOWN,
+                between=between,
+            )
+        except NonFinite as error:
+            step = self.state.progress.step
+            raise NonFinite(f"after step {step}: {error}; lower optimizer.lr") from error
 
     def _finish(self, conduct: Conduct, evaluation: Evaluation) -> Result:
         progress, plan = self.state.progress, self.plan

@@ -43,10 +43,18 @@ def complain(message: str, code: int) -> int:
 
 
 def _dispatch(arguments: list[str]) -> int:
+    import typer
+
     from convnets.cli.app import app
 
-    result = app(arguments, standalone_mode=False)
-    return result if isinstance(result, int) else 0
+    # Not app(...), which has answers of its own to an interrupt and to a reader that left.
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("convnets", arguments) as context:
+            code: int = command.invoke(context)
+    except typer.Exit as leaving:  # --help
+        code = leaving.exit_code
+    return code
 
 
 def usage_message(error: Exception) -> str | None:

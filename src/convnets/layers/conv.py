@@ -1,4 +1,4 @@
-"""Convolution, normalisation and activation as one block, and the head after global pooling."""
+"""Convolutions with what follows them as one block, and the two kinds of head."""
 
 from __future__ import annotations
 
@@ -64,6 +64,16 @@ def conv_bn(
     return stack(*parts)
 
 
+def conv_relu(
+    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int
+) -> nn.Sequential:
+    """Convolution with bias, and ReLU."""
+    return stack(
+        ("conv", nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=padding)),
+        ("act", nn.ReLU(inplace=True)),
+    )
+
+
 def pooled_head(in_features: int, num_classes: int, *, dropout: float = 0.0) -> nn.Sequential:
     """Global average pooling, dropout if any, and a linear classifier."""
     parts: list[tuple[str, nn.Module]] = [
@@ -74,3 +84,22 @@ def pooled_head(in_features: int, num_classes: int, *, dropout: float = 0.0) -> 
         parts.append(("dropout", nn.Dropout(dropout)))
     parts.append(("fc", nn.Linear(in_features, num_classes)))
     return stack(*parts)
+
+
+def dense_head(in_channels: int, side: int, hidden: int, num_classes: int) -> nn.Sequential:
+    """Average pooling to ``side`` x ``side`` pixels, two hidden layers and a classifier.
+
+    The head of AlexNet, ZFNet and VGG. The pooling changes nothing at the papers' input size.
+    Dropout follows both hidden layers (Krizhevsky et al. 2012, Section 4.2).
+    """
+    return stack(
+        ("pool", nn.AdaptiveAvgPool2d(side)),
+        ("flatten", nn.Flatten(1)),
+        ("fc1", nn.Linear(in_channels * side**2, hidden)),
+        ("act1", nn.ReLU(inplace=True)),
+        ("dropout1", nn.Dropout(0.5)),
+        ("fc2", nn.Linear(hidden, hidden)),
+        ("act2", nn.ReLU(inplace=True)),
+        ("dropout2", nn.Dropout(0.5)),
+        ("fc3", nn.Linear(hidden, num_classes)),
+    )

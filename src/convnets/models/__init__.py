@@ -85,7 +85,7 @@ def create_model(
 def fitting_stem(
     family: Family, variant: Variant, in_chans: int, num_classes: int, input_size: int
 ) -> Literal["paper", "small"]:
-    """``paper`` if an image of ``input_size`` pixels passes the published geometry, else ``small``."""
+    """``paper`` if an image of ``input_size`` pixels passes the published geometry."""
     with torch.device("meta"):
         network = family.network(variant.spec, in_chans=in_chans, num_classes=num_classes)
     return "paper" if failing_layer(network, input_size, input_size) is None else "small"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from convnets.catalog import Family, Stem, Variant
+from convnets.layers.conv import conv_relu, dense_head
+from convnets.layers.initialise import initialise_he2015
 from convnets.layers.network import ConvNet, stack
 
 
@@ -22,35 +24,6 @@ class Spec:
     maps: tuple[int, int, int, int, int] = (64, 192, 384, 256, 256)
     hidden: int = 4096
     stem: Stem = "paper"
-
-
-def conv_relu(
-    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int
-) -> nn.Sequential:
-    """Convolution with bias, and ReLU."""
-    return stack(
-        ("conv", nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=padding)),
-        ("act", nn.ReLU(inplace=True)),
-    )
-
-
-def dense_head(in_channels: int, side: int, hidden: int, num_classes: int) -> nn.Sequential:
-    """Average pooling to ``side`` x ``side`` pixels, two hidden layers and a classifier.
-
-    The pooling changes nothing at the input size of the paper. Dropout follows both hidden layers
-    (2012, Section 4.2).
-    """
-    return stack(
-        ("pool", nn.AdaptiveAvgPool2d(side)),
-        ("flatten", nn.Flatten(1)),
-        ("fc1", nn.Linear(in_channels * side**2, hidden)),
-        ("act1", nn.ReLU(inplace=True)),
-        ("dropout1", nn.Dropout(0.5)),
-        ("fc2", nn.Linear(hidden, hidden)),
-        ("act2", nn.ReLU(inplace=True)),
-        ("dropout2", nn.Dropout(0.5)),
-        ("fc3", nn.Linear(hidden, num_classes)),
-    )
 
 
 class AlexNet(ConvNet):
@@ -88,19 +61,6 @@ class AlexNet(ConvNet):
         # Differs: N(0, 0.01) and biases of 1 (2012) start to learn slowly without the
         # normalisation and the days of training they came with.
         initialise_he2015(self)
-
-
-def initialise_he2015(network: nn.Module) -> None:
-    """Normal weights of variance 2 / fan-in (arXiv:1502.01852, Section 2.2), biases 0.
-
-    The last layer, which no ReLU follows, draws N(0, 0.01) so that no class is favoured at first.
-    """
-    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    for layer in layers:
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-    nn.init.normal_(layers[-1].weight, std=0.01)
 
 
 # fmt: off

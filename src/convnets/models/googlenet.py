@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from convnets.catalog import Family, Stem, Variant
 from convnets.layers.conv import conv_bn, pooled_head
+from convnets.layers.initialise import initialise_he2015
 from convnets.layers.network import ConvNet, stack
-from convnets.models.alexnet import initialise_he2015
 
 EPS = 1e-3  # of the TensorFlow port that this form goes back to
 

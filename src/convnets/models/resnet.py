@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from convnets.catalog import Family, Published, Stem, Variant
 from convnets.layers.conv import conv_bn, pooled_head
+from convnets.layers.initialise import initialise_he2015
 from convnets.layers.network import ConvNet, stack
 
 
@@ -54,7 +55,7 @@ class Bottleneck(nn.Module):
         super().__init__()
         out_channels = width * self.expansion
         self.conv1 = conv_bn(in_channels, width, 1)
-        # Differs: the paper strides conv1; every library today strides conv2, which sees all pixels.
+        # Differs: the paper strides conv1; libraries today stride conv2, which sees every pixel.
         self.conv2 = conv_bn(width, width, 3, stride=stride)
         self.conv3 = conv_bn(width, out_channels, 1, act=None)
         self.shortcut = projection(in_channels, out_channels, stride)
@@ -65,7 +66,10 @@ class Bottleneck(nn.Module):
         return out
 
 
-BLOCKS = {"basic": BasicBlock, "bottleneck": Bottleneck}
+BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {
+    "basic": BasicBlock,
+    "bottleneck": Bottleneck,
+}
 
 
 def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module:
@@ -105,14 +109,8 @@ class ResNet(ConvNet):
         initialise_he2015(self)
 
 
-def initialise_he2015(network: nn.Module) -> None:
-    """Normal weights of variance 2 / fan-out (arXiv:1502.01852, Section 2.2); BN starts at 1, 0."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
 # fmt: off
+ONE_CROP = "KaimingHe/deep-residual-networks, 1 crop"
 FAMILY = Family(
     name="resnet", title="ResNet", year=2015,
     paper="Deep Residual Learning for Image Recognition", url="https://arxiv.org/abs/1512.03385",
@@ -125,13 +123,13 @@ FAMILY = Family(
         "resnet34": Variant(Spec("basic", (3, 4, 6, 3)), params=21_797_672, params_10=21_289_802,
             macs=3_663_761_408, counted_in="torchvision:resnet34",
             published=Published(source="Table 1", macs="3.6G")),
-        "resnet50": Variant(Spec("bottleneck", (3, 4, 6, 3)), params=25_557_032, params_10=23_528_522,
-            macs=4_089_184_256, counted_in="torchvision:resnet50",
-            published=Published(source="KaimingHe/deep-residual-networks, 1 crop", top1_error="24.7", top5_error="7.8"),
+        "resnet50": Variant(Spec("bottleneck", (3, 4, 6, 3)), params=25_557_032,
+            params_10=23_528_522, macs=4_089_184_256, counted_in="torchvision:resnet50",
+            published=Published(source=ONE_CROP, top1_error="24.7", top5_error="7.8"),
             note="v1.5; the paper's 3.8e9 multiply-adds are those of the v1 form"),
-        "resnet101": Variant(Spec("bottleneck", (3, 4, 23, 3)), params=44_549_160, params_10=42_520_650,
-            macs=7_801_405_440, counted_in="torchvision:resnet101",
-            published=Published(source="KaimingHe/deep-residual-networks, 1 crop", top1_error="23.6", top5_error="7.1"),
+        "resnet101": Variant(Spec("bottleneck", (3, 4, 23, 3)), params=44_549_160,
+            params_10=42_520_650, macs=7_801_405_440, counted_in="torchvision:resnet101",
+            published=Published(source=ONE_CROP, top1_error="23.6", top5_error="7.1"),
             note="v1.5; the paper's 7.6e9 multiply-adds are those of the v1 form"),
     },
 )

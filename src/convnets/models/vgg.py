@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from convnets.catalog import Family, Published, Stem, Variant
+from convnets.layers.conv import conv_relu, dense_head
+from convnets.layers.initialise import initialise_he2015
 from convnets.layers.network import ConvNet
-from convnets.models.alexnet import conv_relu, dense_head, initialise_he2015
 
 
 @dataclass(frozen=True)

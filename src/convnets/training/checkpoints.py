@@ -73,8 +73,11 @@ def _not_finite(tensors: Mapping[str, Tensor]) -> str | None:
 
 
 def _verified(path: Path) -> memoryview:
+    path = Path(path)
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise BadModelFile(f"{path}: not a regular file")
     try:
-        content = Path(path).read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise BadModelFile(f"{path}: cannot read: {error.strerror}") from error
     if len(content) < HEADER.size:

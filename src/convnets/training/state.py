@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from convnets.errors import BadModelFile
+from convnets.errors import BadModelFile, first_problem
 from convnets.records import EpochRecord
 from convnets.training.engine import Engine
 from convnets.training.optimizers import MOMENTS, build_optimizer
@@ -103,7 +103,7 @@ def restore(state: TrainingState, tensors: Mapping[str, Tensor], numbers: Any) -
     except (KeyError, TypeError, RuntimeError) as error:
         raise BadModelFile(f"checkpoint's random state does not fit: {error}") from error
     except ValidationError as error:
-        reason = " ".join(str(error).split())
+        reason = first_problem(error.errors())
         raise BadModelFile(f"checkpoint's progress does not fit: {reason}") from error
 
 

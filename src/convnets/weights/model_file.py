@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, ValidationError, model_validator
 from torch import Tensor
 
-from convnets.errors import BadModelFile, UsageError
+from convnets.errors import BadModelFile, UsageError, first_problem
 from convnets.layers.network import ConvNet
 from convnets.models import create_model
 from convnets.records import Record
@@ -86,7 +86,7 @@ def load_model(path: str | Path) -> LoadedModel:
         with torch.device("meta"):
             network = build(description)
     except (ValidationError, UsageError) as error:
-        reason = " ".join(str(error).split())
+        reason = first_problem(error.errors()) if isinstance(error, ValidationError) else error
         raise BadModelFile(f"{path}: does not describe a network of ours: {reason}") from error
     prefix = "average." if any(name.startswith("average.") for name in tensors) else "model."
     weights = {
