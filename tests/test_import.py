@@ -31,6 +31,7 @@ METHODS |= {"write_bytes"}
 KEYWORDS = {"shell": True, "allow_pickle": True, "weights_only": False, "trust_remote_code": True}
 ALLOWED = {
     ("data/cifar.py", "import pickle"),  # the official Python archive, five harmless names
+    ("training/engine.py", "import ctypes"),  # mallopt of the C library already loaded
 }
 
 

@@ -23,10 +23,17 @@ from convnets.errors import printable
 WIDTH_OFF_TERMINAL = 160
 
 
+class Output(Console):
+    """A console that leaves a reader's departure to ``main`` instead of ending the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def stdout() -> Console:
     """The console for results; wide enough for every column where it is not a terminal."""
     width = None if sys.stdout.isatty() else WIDTH_OFF_TERMINAL
-    return Console(file=sys.stdout, highlight=False, width=width)
+    return Output(file=sys.stdout, highlight=False, width=width)
 
 
 def complain(text: str) -> None:

@@ -166,5 +166,5 @@ def _unreadable(source: str, bad: Sequence[BadImage]) -> str:
     more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
     return (
         f"{source}: {len(bad)} unreadable image{'s' * (len(bad) > 1)}: {named}{more}; "
-        "mend or remove them, or skip them with on_error='skip'"
+        "mend, remove or skip them (--skip-bad, on_error='skip')"
     )

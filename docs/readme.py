@@ -1,0 +1,134 @@
+"""Fill the generated parts of README.md from the catalogue and from ``results/``.
+
+    python docs/readme.py            rewrite them
+    python docs/readme.py --check    fail if they are stale
+
+A part stands between ``<!-- NAME -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from convnets.models import VARIANTS
+from convnets.records import Machine, Result, read_results
+from convnets.report.format import count, duration, memory, percent, plural, rate
+from convnets.report.leaderboard import labels, leaderboard
+from convnets.report.verdict import verdict
+
+ROOT = Path(__file__).parents[1]
+PART = re.compile(r"(<!-- (\w[\w-]*) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; the first column is text, the others are numbers."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [head, rule, *rows])
+
+
+def models() -> str:
+    """The networks, exact."""
+    head = ("Network", "Paper", "Parameters", "with 10 classes", "MACs", "at", "Counted in")
+    return markdown(
+        head,
+        [
+            (
+                f"`{name}`",
+                f"[{family.title} {family.year}]({family.url})",
+                f"{variant.params:,}",
+                f"{variant.params_10:,}",
+                f"{variant.macs:,}",
+                str(variant.input_size),
+                variant.counted_in,
+            )
+            for name, (family, variant) in VARIANTS.items()
+        ],
+    )
+
+
+def made_by(results: Sequence[Result]) -> str:
+    """The commands and the machines of some results."""
+    commands = "\n".join(dict.fromkeys(result.command for result in results))
+    machines = "; ".join(dict.fromkeys(on(result.machine) for result in results))
+    return f"```\n{commands}\n```\n\nOn {machines}.\n"
+
+
+def on(machine: Machine) -> str:
+    """A machine in a few words."""
+    hardware = machine.accelerator or machine.processor
+    return (
+        f"{hardware}, {plural(machine.cores, 'core')}, {memory(machine.memory_bytes)}, "
+        f"torch {machine.versions['torch']}"
+    )
+
+
+def results(folder: str) -> str:
+    """A leaderboard, what it says, and how it was made."""
+    found = read_results(ROOT / "results" / folder)
+    rows = leaderboard(found)
+    head = ("Network", "Top-1 %", "Parameters", "MACs", "Training", "Images/s", "Seeds", "Epochs")
+    table = markdown(
+        head,
+        [
+            (
+                name if "stem" in name else f"{name} ({row.stem} stem)",
+                percent(row.top1, row.top1_deviation),
+                count(row.params),
+                count(row.macs),
+                duration(row.seconds),
+                rate(row.images_per_second),
+                str(len(row.seeds)),
+                str(row.epochs),
+            )
+            for name, row in zip(labels(rows), rows, strict=True)
+        ],
+    )
+    says = "".join(f"- {sentence}\n" for sentence in verdict(rows)) if len(rows) > 1 else ""
+    return "\n".join(part for part in (table, says, made_by(found)) if part)
+
+
+def speed() -> str:
+    """Images a second against the usual script."""
+    record = json.loads((ROOT / "results" / "epoch.json").read_text())
+    head = ("Network", "Ours, images/s", "Usual script trains", "images/s", "Ratio")
+    table = markdown(
+        head,
+        [
+            (
+                row["network"],
+                f"{row['ours']:,.0f}",
+                row["usual script"],
+                f"{row['usual']:,.0f}",
+                f"{row['ratio']:.2f}",
+            )
+            for row in record["rows"]
+        ],
+    )
+    machine = on(Machine.model_validate(record["machine"]))
+    return f"{table}\n```\n{record['command']}\n```\n\nOn {machine}.\n"
+
+
+PARTS = {
+    "models": models,
+    "cifar10": lambda: results("cifar10-jpeg-3-epochs"),
+    "mnist": lambda: results("mnist-lenet5"),
+    "speed": speed,
+}
+
+
+def filled(text: str) -> str:
+    """README's text with every generated part made anew."""
+    return PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}{found[3]}", text)
+
+
+if __name__ == "__main__":
+    readme = ROOT / "README.md"
+    before = readme.read_text()
+    after = filled(before)
+    if "--check" in sys.argv and before != after:
+        sys.exit("README.md is stale: run python docs/readme.py")
+    readme.write_text(after)
