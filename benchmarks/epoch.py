@@ -4,9 +4,10 @@
 
 The usual script is what tutorials teach: torchvision's PIL transforms in a DataLoader with two
 workers, torchvision's network, a plain loop with SGD, batch 128, float32. Ours is the loop of
-``convnets train`` with the same network, batch and optimizer. For LeNet-5 the usual script runs
-twice: with the very network of 1998 that ours trains, and with the lighter textbook form (dense
-C3, plain pooling, linear output).
+``convnets train`` with the same network, batch and optimizer, in float32 and in bfloat16
+(``--precision bfloat16``), which pays on some networks and some processors. For LeNet-5 the usual
+script runs twice: with the very network of 1998 that ours trains, and with the lighter textbook
+form (dense C3, plain pooling, linear output).
 """
 
 from __future__ import annotations
@@ -24,18 +25,19 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from convnets.bench.machine import this_machine
 from convnets.data import ImageArrays, load_data
 from convnets.data.augment import Augmentation
 from convnets.data.batches import make_batches, normalisation
 from convnets.models import create_model
-from convnets.training.engine import choose_engine
+from convnets.runs.machine import this_machine
+from convnets.training.engine import Precision, choose_engine
 from convnets.training.loop import choose_criterion, steps
 from convnets.training.settings import Constant, Optimisation, Sgd
 from convnets.training.state import TrainingState
 
 BATCH = 128
 WARM_UP = 5
+PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 SETTINGS = Optimisation(
     epochs=2, batch_size=BATCH, optimizer=Sgd(lr=1e-3, weight_decay=0.0), schedule=Constant()
 )
@@ -58,9 +60,9 @@ def textbook_lenet() -> nn.Module:
     )  # fmt: skip
 
 
-def ours(name: str, split: ImageArrays) -> float:
+def ours(name: str, split: ImageArrays, precision: Precision) -> float:
     """Images a second of our loop, after a few steps of warm-up."""
-    engine = choose_engine()
+    engine = choose_engine("auto", precision)
     mean, deviation = normalisation(split)
     network = create_model(name, num_classes=10, in_chans=3, stem="auto", input_size=32)
     state = TrainingState(network, SETTINGS, engine)
@@ -158,11 +160,23 @@ def main() -> None:
     rows = []
     for name, peer, build in contests():
         torch.manual_seed(0)
-        fast, slow = ours(name, split), usual(build(), split)
-        rows.append(
-            {"network": name, "ours": fast, "usual script": peer, "usual": slow, "ratio": fast / slow}
-        )
-        print(f"{name:14} ours {fast:8,.0f} images/s, {peer:26} {slow:8,.0f}: {fast / slow:.2f}x")
+        slow = usual(build(), split)
+        for precision in PRECISIONS:
+            fast = ours(name, split, precision)
+            row = {
+                "network": name,
+                "precision": precision,
+                "ours": fast,
+                "usual script": peer,
+                "usual": slow,
+                "ratio": fast / slow,
+            }
+            rows.append(row)
+            print(
+                f"{name:14} ours, {precision:8} {fast:8,.0f} images/s, "
+                f"{peer:24} {slow:8,.0f}: {fast / slow:.2f}x",
+                flush=True,
+            )
     record = {
         "command": " ".join(["python", *sys.argv]),
         "data": image_set.name,

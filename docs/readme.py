@@ -94,12 +94,13 @@ def results(folder: str) -> str:
 def speed() -> str:
     """Images a second against the usual script."""
     record = json.loads((ROOT / "results" / "epoch.json").read_text())
-    head = ("Network", "Ours, images/s", "Usual script trains", "images/s", "Ratio")
+    head = ("Network", "Ours in", "Ours, images/s", "Usual script trains", "images/s", "Ratio")
     table = markdown(
         head,
         [
             (
                 row["network"],
+                row["precision"],
                 f"{row['ours']:,.0f}",
                 row["usual script"],
                 f"{row['usual']:,.0f}",

@@ -138,7 +138,7 @@ def test_files_are_written_in_one_module() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in ("O_WRONLY", "O_RDWR", "O_CREAT")
     }
-    assert writers == {"files.py", "bench/store.py", "bench/machine.py", "cli/__init__.py"}
+    assert writers == {"files.py", "runs/store.py", "runs/machine.py", "cli/__init__.py"}
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from convnets import analysis
-from convnets import bench as runs
+from convnets import analysis, runs
 from convnets.analysis import Profile
-from convnets.bench import Bench, Observer
-from convnets.bench.grid import matching
 from convnets.data import ImageSet, load_data
 from convnets.models import create_model, find_variant, list_models
 from convnets.recipes import Recipe, load_recipe, with_changes
 from convnets.records import Result
+from convnets.runs import Bench, Observer
+from convnets.runs.grid import matching
 from convnets.training.engine import Engine
 from convnets.weights import evaluate_on, load_model, predict
 
@@ -67,7 +66,7 @@ def train(
     engine: Engine | None = None,
     observer: Observer | None = None,
 ) -> Result:
-    """Train and test one network; see ``convnets.bench.run.train``. Data and recipe by name too."""
+    """Train and test one network; see ``convnets.runs.run.train``."""
     image_set, settings = _resolved(data, recipe, epochs)
     return runs.train(
         model, image_set, settings, seed=seed, out=out, engine=engine, observer=observer
@@ -85,7 +84,7 @@ def bench(
     engine: Engine | None = None,
     observer: Observer | None = None,
 ) -> Bench:
-    """Compare networks under one protocol; see ``convnets.bench.grid.bench``. Patterns are names."""
+    """Compare networks, by name or pattern; see ``convnets.runs.grid.bench``."""
     image_set, settings = _resolved(data, recipe, epochs)
     return runs.bench(
         matching(models),

@@ -21,14 +21,14 @@ import pytest
 from PIL import Image
 
 import convnets
-from convnets.bench import run as runs
-from convnets.bench.grid import LINEAGE
 from convnets.cli import main
 from convnets.data import KNOWN
 from convnets.errors import Stopped, TrainingFailed, UnknownName
 from convnets.models import VARIANTS
 from convnets.recipes import RECIPES
 from convnets.records import Result, read_result
+from convnets.runs import run as runs
+from convnets.runs.grid import LINEAGE
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "models.txt"
 QUICK = ("--epochs", "1", "--set", "batch_size=8")
@@ -344,7 +344,7 @@ def test_a_bench_without_names_takes_one_network_a_family(
         tried.append(model)
         raise TrainingFailed(f"{model} is not tried here")
 
-    monkeypatch.setattr("convnets.bench.grid.train", failing)
+    monkeypatch.setattr("convnets.runs.grid.train", failing)
     said = call("bench", "--data", pets, "--out", tmp_path)
     assert said.code == 4
     assert tried == list(LINEAGE)
@@ -516,7 +516,7 @@ def test_a_bench_goes_on_after_a_failure_and_returns_its_code(
             raise TrainingFailed("step 3: it fails here")
         return train(model, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("convnets.bench.grid.train", failing)
+    monkeypatch.setattr("convnets.runs.grid.train", failing)
     said = call("bench", "lenet5", "lenet5_modern", "--data", pets, *QUICK, "--out", tmp_path)
     assert said.code == 4
     assert "lenet5_modern" in said.out

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from convnets import files
-from convnets.bench.observer import Observer
+from convnets.runs.observer import Observer
 from convnets.training.checkpoints import checkpoints, load_checkpoint
 from convnets.training.loop import StepReport
 from convnets.training.stopping import StopFlag
-from tests.bench import crash
 from tests.children import in_child, wait
+from tests.runs import crash
 
 EVERY = 2
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from convnets.bench import train
 from convnets.records import Result
+from convnets.runs import train
 from convnets.training.checkpoints import checkpoints
-from tests.bench.tiny import CPU, RECIPE, tiny_set
+from tests.runs.tiny import CPU, RECIPE, tiny_set
 
 
 @dataclass(frozen=True)

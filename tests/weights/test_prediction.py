@@ -15,7 +15,7 @@ from sklearn import metrics
 from convnets.data import ImageArrays
 from convnets.errors import BadData
 from convnets.weights import evaluate_on, load_model, predict
-from tests.bench.tiny import CPU, tiny_set
+from tests.runs.tiny import CPU, tiny_set
 from tests.weights.conftest import Trained
 
 RANDOM = np.random.default_rng(3)

@@ -37,11 +37,11 @@ def command(
     Finished runs are read, not repeated. Writes report.html, leaderboard.csv and leaderboard.json
     beside the runs.
     """
-    from convnets.bench import bench, grid
-    from convnets.bench.run import Conduct
     from convnets.cli.console import complain, progress_bars
     from convnets.cli.following import RunProgress
     from convnets.cli.report import publish
+    from convnets.runs import bench, grid
+    from convnets.runs.run import Conduct
     from convnets.training.engine import choose_engine
 
     names = grid.matching(models) if models else list(grid.LINEAGE)

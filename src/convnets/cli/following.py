@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.progress import Progress
 
-from convnets.bench import Observer
-from convnets.bench.plan import Plan
 from convnets.cli.console import Tasks, say
 from convnets.errors import printable
 from convnets.records import EpochRecord, Result
+from convnets.runs import Observer
+from convnets.runs.plan import Plan
 from convnets.training.loop import StepReport
 
 

@@ -33,11 +33,11 @@ def command(
     json: options.Json = False,
 ) -> int:
     """Train one network; the same command goes on where a stopped one left off."""
-    from convnets.bench import run
     from convnets.cli.console import progress_bars, show
     from convnets.cli.following import RunProgress
     from convnets.models import find_variant
     from convnets.report.tables import summary
+    from convnets.runs import run
     from convnets.training.engine import choose_engine
 
     find_variant(model)

@@ -126,7 +126,12 @@ def _on_meta(network: ConvNet) -> ConvNet:
     """A copy without memory or values: shapes alone."""
     tensors = (*network.parameters(), *network.buffers())
     # deepcopy takes what it finds in the memo for a copy already made.
-    return copy.deepcopy(network, {id(tensor): tensor.to("meta") for tensor in tensors}).eval()
+    memo: dict[int, Any] = {id(tensor): tensor.to("meta") for tensor in tensors}
+    # Whoever watches the network, a profiler for one, is not to watch the copy.
+    for module in network.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks):
+            memo[id(hooks)] = OrderedDict()
+    return copy.deepcopy(network, memo).eval()
 
 
 def _first_failure(twin: ConvNet, height: int, width: int) -> str | None:

@@ -36,9 +36,14 @@ class Engine:
     compiled: bool = False
 
     def place(self, model: nn.Module) -> nn.Module:
-        """Move a model to the device, in this layout."""
-        layout = torch.channels_last if self.channels_last else torch.contiguous_format
-        return model.to(device=self.device, memory_format=layout)  # type: ignore[call-overload,no-any-return]
+        """Move a model to the device, and on an accelerator into this layout.
+
+        On a CPU weights stay as they are: torch's fused optimizers copy them to and fro in
+        channels_last, and a convolution reorders them for itself anyway.
+        """
+        if self.channels_last and self.device.type != "cpu":
+            return model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+        return model.to(self.device)
 
     def callable(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         """The model's forward pass, compiled if that was asked for."""

@@ -17,20 +17,20 @@ from typing import Any
 import pytest
 import torch
 
-from convnets.bench import run as runs
-from convnets.bench.observer import Observer
-from convnets.bench.plan import make_plan
-from convnets.bench.run import train
-from convnets.bench.store import RunFolder
 from convnets.data.augment import Augmentation
 from convnets.errors import BadModelFile, DiskFull, NonFinite, PlanChanged
 from convnets.recipes import Recipe
+from convnets.runs import run as runs
+from convnets.runs.observer import Observer
+from convnets.runs.plan import make_plan
+from convnets.runs.run import train
+from convnets.runs.store import RunFolder
 from convnets.training import state as states
 from convnets.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
 from convnets.training.engine import Engine
 from convnets.training.loop import StepReport
-from tests.bench import crash
 from tests.children import in_child, start, wait
+from tests.runs import crash
 
 SEED = 20_000
 FAR = 1 << 40

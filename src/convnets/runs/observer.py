@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from convnets.bench.plan import Plan
 from convnets.records import EpochRecord, Result
+from convnets.runs.plan import Plan
 from convnets.training.loop import StepReport
 
 

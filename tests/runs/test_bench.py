@@ -12,16 +12,16 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from convnets import models
-from convnets.bench import Bench, Observer, bench, train
-from convnets.bench.plan import Plan
-from convnets.bench.run import Conduct
 from convnets.catalog import Family
 from convnets.errors import NonFinite
 from convnets.models import create_model
 from convnets.records import read_result, read_results
+from convnets.runs import Bench, Observer, bench, train
+from convnets.runs.plan import Plan
+from convnets.runs.run import Conduct
 from convnets.training.checkpoints import checkpoints
-from tests.bench import crash
-from tests.bench.tiny import CPU, RECIPE, tiny_set
+from tests.runs import crash
+from tests.runs.tiny import CPU, RECIPE, tiny_set
 
 MODELS = ("lenet5", "lenet5_modern")
 NOISE = tiny_set()

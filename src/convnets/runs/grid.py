@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from convnets.bench.observer import Observer
-from convnets.bench.plan import make_plan
-from convnets.bench.run import Conduct, train
 from convnets.data import ImageSet
 from convnets.errors import Busy, ConvnetsError, TrainingFailed, UnknownName
 from convnets.models import VARIANTS, list_models
 from convnets.recipes import Recipe
 from convnets.records import Result
+from convnets.runs.observer import Observer
+from convnets.runs.plan import make_plan
+from convnets.runs.run import Conduct, train
 from convnets.training.engine import Engine
 
 LINEAGE = (

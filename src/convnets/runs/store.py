@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convnets.bench.plan import Plan
 from convnets.errors import Busy, DiskFull, PlanChanged
 from convnets.files import append_line, atomic_write, read_json, remove, to_json
 from convnets.records import Result, read_result
+from convnets.runs.plan import Plan
 
 
 class RunFolder:

@@ -1,6 +1,6 @@
 """Kill a small run at random moments and see that it ends with the same bits.
 
-    python -m tests.bench.crash RUNS SEED
+    python -m tests.runs.crash RUNS SEED
 
 Each trial forks, so that it costs no import of torch. Writes are slowed down, so that kills land
 inside them too. Nothing is synced to the disk: SIGKILL takes memory, not the system's cache.
@@ -27,13 +27,13 @@ import torch._dynamo  # optimizers import it lazily; a forked trial must not wai
 from torch import nn
 
 from convnets import files, models
-from convnets.bench.observer import Observer
-from convnets.bench.run import Conduct, train
 from convnets.catalog import Family, Stem, Variant
 from convnets.data import ImageArrays, ImageSet
 from convnets.data.augment import Augmentation
 from convnets.layers.network import ConvNet, stack
 from convnets.recipes import Recipe
+from convnets.runs.observer import Observer
+from convnets.runs.run import Conduct, train
 from convnets.training.checkpoints import checkpoints, load_checkpoint
 from convnets.training.engine import Engine
 from convnets.training.settings import AdamW, Cosine

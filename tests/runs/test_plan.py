@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from convnets.bench.grid import LINEAGE, matching
-from convnets.bench.plan import make_plan, natural_size
 from convnets.data import load_data
 from convnets.data.augment import Augmentation
 from convnets.errors import UnknownName, UsageError
 from convnets.models import FAMILIES, VARIANTS, find_variant
 from convnets.recipes import Recipe
-from tests.bench.tiny import RECIPE, tiny_set
+from convnets.runs.grid import LINEAGE, matching
+from convnets.runs.plan import make_plan, natural_size
+from tests.runs.tiny import RECIPE, tiny_set
 
 NOISE = tiny_set()
 

@@ -17,10 +17,6 @@ from PIL import Image
 
 from convnets import records
 from convnets.analysis import profile
-from convnets.bench.machine import peak_memory, reset_peak_memory, this_machine
-from convnets.bench.observer import Observer
-from convnets.bench.plan import Plan, make_plan
-from convnets.bench.store import RunFolder
 from convnets.data import ImageSet
 from convnets.data.batches import Batches, make_batches, normalisation
 from convnets.errors import BadModelFile, DiskFull, NonFinite
@@ -28,6 +24,10 @@ from convnets.files import remove, set_aside
 from convnets.models import find_variant
 from convnets.recipes import Recipe
 from convnets.records import EpochRecord, Mistake, Result
+from convnets.runs.machine import peak_memory, reset_peak_memory, this_machine
+from convnets.runs.observer import Observer
+from convnets.runs.plan import Plan, make_plan
+from convnets.runs.store import RunFolder
 from convnets.training.checkpoints import checkpoint_path, checkpoints, commit, newest_checkpoint
 from convnets.training.engine import Engine, choose_engine
 from convnets.training.evaluation import Evaluation, evaluate

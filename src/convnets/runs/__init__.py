@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from convnets.bench.grid import LINEAGE, Bench, bench
-from convnets.bench.observer import Observer
-from convnets.bench.run import train
+from convnets.runs.grid import LINEAGE, Bench, bench
+from convnets.runs.observer import Observer
+from convnets.runs.run import train
 
 __all__ = ["LINEAGE", "Bench", "Observer", "bench", "train"]
