@@ -25,10 +25,14 @@ def command(
     from convnets.data import KNOWN
     from convnets.data.describe import contact_sheet, describe
     from convnets.files import atomic_write, to_json
-    from convnets.report.tables import data_table
+    from convnets.report.tables import data_table, table
 
     if name is None:
-        show(to_json(list(KNOWN)) if json else "\n".join(KNOWN))
+        sets = [(name, known.title, known.licence, known.source) for name, known in KNOWN.items()]
+        names = ("name", "title", "licence", "source")
+        records = [dict(zip(names, row, strict=True)) for row in sets]
+        columns = [("Name", False), ("What it holds", False), ("Licence", False)]
+        show(to_json(records) if json else table(columns, [row[:3] for row in sets]))
         return 0
     image_set = options.loaded_data(name, data_dir, skip_bad)
     record = asdict(describe(image_set))

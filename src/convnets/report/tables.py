@@ -37,6 +37,8 @@ def table(columns: Sequence[Cell], rows: Iterable[Sequence[object]], caption: st
 def pairs(rows: Iterable[tuple[str, object]]) -> Table:
     """Two columns, names and values, without a heading."""
     shown = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    shown.add_column()
+    shown.add_column(overflow="fold")
     for name, value in rows:
         shown.add_row(escape(name), escape(printable(str(value))))
     return shown

@@ -47,7 +47,11 @@ class Engine:
 
     def callable(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
         """The model's forward pass, compiled if that was asked for."""
-        return torch.compile(model) if self.compiled else model
+        if not self.compiled:
+            return model
+        # All networks share one ``forward``, whose count of compilations is limited.
+        torch._dynamo.reset()
+        return torch.compile(model)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context in which a forward pass runs."""

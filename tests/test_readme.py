@@ -1,0 +1,42 @@
+"""README's generated parts are those that the catalogue and results/ give."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def maker() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("readme", ROOT / "docs" / "readme.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_readme_is_not_stale(maker: ModuleType) -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert maker.filled(text) == text, "run python docs/readme.py"
+
+
+def test_every_generated_part_stands_in_readme_once(maker: ModuleType) -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert sorted(name for _, name, _ in maker.PART.findall(text)) == sorted(maker.PARTS)
+
+
+def test_readme_says_what_the_results_say() -> None:
+    """Independent of the maker: the best row's accuracy, read with nothing but json."""
+    import json
+
+    text = (ROOT / "README.md").read_text("utf-8")
+    for folder in ("cifar10-jpeg-3-epochs", "mnist-lenet5"):
+        rows = json.loads((ROOT / "results" / folder / "leaderboard.json").read_text("utf-8"))
+        for row in rows:
+            assert f"{row['top1'] * 100:.2f}" in text, row["model"]
