@@ -56,7 +56,11 @@ def command(
             seeds=range(seeds),
             out=out,
             engine=engine,
-            conduct=Conduct(checkpoint_steps=checkpoint_every, keep_weights=not no_weights),
+            conduct=Conduct(
+                checkpoint_steps=checkpoint_every,
+                keep_weights=not no_weights,
+                command=options.this_command(),
+            ),
             observer=RunProgress(bars, runs=len(names) * seeds),
         )
     if outcome.results:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -53,6 +55,11 @@ def chosen_recipe(
     shorthand = {"epochs": epochs, "stem": stem, "input_size": size}
     given = [f"{field}={value}" for field, value in shorthand.items() if value is not None]
     return with_changes(load_recipe(name), [*given, *(changes or [])])
+
+
+def this_command() -> str:
+    """The command line as a person would type it again."""
+    return shlex.join(["convnets", *sys.argv[1:]])
 
 
 def loaded_data(name: str, data_dir: Path | None, skip_bad: bool) -> ImageSet:

@@ -44,7 +44,11 @@ def command(
     settings = options.chosen_recipe(recipe, epochs, stem, size, changes)
     engine = choose_engine(device, precision, compiled=compiled)
     image_set = options.loaded_data(data, data_dir, skip_bad)
-    conduct = run.Conduct(checkpoint_steps=checkpoint_every, keep_weights=not no_weights)
+    conduct = run.Conduct(
+        checkpoint_steps=checkpoint_every,
+        keep_weights=not no_weights,
+        command=options.this_command(),
+    )
     with progress_bars() as bars:
         result = run.train(
             model,

@@ -6,12 +6,14 @@ import contextlib
 import os
 import platform
 import resource
+import sys
 from importlib import metadata
 from pathlib import Path
 
 import torch
 
 from convnets.records import Machine
+from convnets.training.engine import release_freed_memory
 
 
 def this_machine() -> Machine:
@@ -41,6 +43,7 @@ def processor_name() -> str:
 
 def reset_peak_memory(device: torch.device) -> None:
     """Start a new count of the peak, where the system can."""
+    release_freed_memory()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -60,4 +63,5 @@ def peak_memory(device: torch.device) -> int:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM"):
                 return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
-from convnets import records
 from convnets.analysis import profile
 from convnets.data import ImageSet
 from convnets.data.batches import Batches, make_batches, normalisation
 from convnets.errors import BadModelFile, DiskFull, NonFinite
 from convnets.files import remove, set_aside
-from convnets.models import find_variant
 from convnets.recipes import Recipe
-from convnets.records import EpochRecord, Mistake, Result
-from convnets.runs.machine import peak_memory, reset_peak_memory, this_machine
+from convnets.records import EpochRecord, Result
+from convnets.runs.machine import reset_peak_memory
 from convnets.runs.observer import Observer
+from convnets.runs.outcome import result
 from convnets.runs.plan import Plan, make_plan
 from convnets.runs.store import RunFolder
 from convnets.training.checkpoints import checkpoint_path, checkpoints, commit, newest_checkpoint
@@ -33,13 +27,12 @@ from convnets.training.engine import Engine, choose_engine
 from convnets.training.evaluation import Evaluation, evaluate
 from convnets.training.loop import steps
 from convnets.training.schedules import learning_rate
-from convnets.training.state import TrainingState, capture, restore, weights_sha256
+from convnets.training.state import TrainingState, capture, restore
 from convnets.training.stopping import StopFlag
 from convnets.weights.model_file import ModelDescription, build
 
 CHECKPOINT_SECONDS = 120.0
 WORST_SHOWN = 12
-THUMBNAIL = 64
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,7 @@ class Conduct:
     checkpoint_seconds: float = CHECKPOINT_SECONDS
     checkpoint_steps: int | None = None
     keep_weights: bool = True
-    command: str = " ".join(["convnets", *sys.argv[1:]])
+    command: str = ""
 
 
 def train(
@@ -256,67 +249,19 @@ class Run:
             raise NonFinite(f"after step {step}: {error}; lower optimizer.lr") from error
 
     def _finish(self, conduct: Conduct, evaluation: Evaluation) -> Result:
-        progress, plan = self.state.progress, self.plan
-        family, _ = find_variant(plan.model)
-        seen = plan.recipe.epochs * self.train_batches.samples
-        result = Result(
-            run=plan.run_name,
-            model=plan.model,
-            family=family.title,
-            year=family.year,
-            stem=plan.stem,
-            recipe=plan.recipe.name,
-            seed=plan.seed,
-            epochs=plan.recipe.epochs,
-            input_size=plan.input_size,
-            data=plan.data,
-            plan=plan.content(),
+        """Save what is to be kept, then write the result: from then on the run is finished."""
+        done = result(
+            self.plan,
+            self.state,
+            evaluation,
+            self.image_set,
+            self.engine,
             params=self.params,
             macs=self.macs,
-            training_macs=3 * self.macs * seen,
-            top1=evaluation.top1,
-            top5=evaluation.top5,
-            test_loss=evaluation.loss,
-            confusion=tuple(tuple(row) for row in evaluation.confusion.tolist()),
-            curve=tuple(progress.curve),
-            mistakes=self._mistakes(evaluation),
-            skipped_files=self.image_set.skipped,
-            seconds=progress.seconds,
-            images_per_second=seen / max(progress.seconds, 1e-9),
-            peak_memory_bytes=peak_memory(self.engine.device),
-            weights_sha256=weights_sha256(self.state.tested_model),
-            engine=records.Engine(
-                device=str(self.engine.device),
-                precision=self.engine.precision,
-                channels_last=self.engine.channels_last,
-                compiled=self.engine.compiled,
-                threads=torch.get_num_threads(),
-            ),
-            machine=this_machine(),
             command=conduct.command,
         )
-        if conduct.keep_weights and not checkpoint_path(self.folder.path, progress.step).exists():
+        step = self.state.progress.step
+        if conduct.keep_weights and not checkpoint_path(self.folder.path, step).exists():
             self._checkpoint()
-        self.folder.finish(result)
-        return result
-
-    def _mistakes(self, evaluation: Evaluation) -> tuple[Mistake, ...]:
-        return tuple(
-            Mistake(
-                index=wrong.index,
-                label=wrong.label,
-                predicted=wrong.predicted,
-                probability=wrong.probability,
-                png=thumbnail(self.image_set.test.image(wrong.index)),
-            )
-            for wrong in evaluation.worst
-        )
-
-
-def thumbnail(image: np.ndarray) -> str:
-    """An image (height, width, channels) of at most 64 pixels a side as base64 PNG."""
-    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-    picture.thumbnail((THUMBNAIL, THUMBNAIL))
-    file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return base64.b64encode(file.getvalue()).decode()
+        self.folder.finish(done)
+        return done
