@@ -3,9 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
-SOURCES := src tests benchmarks
+SOURCES := src tests benchmarks docs
 
-.PHONY: help setup demo test slow lint types format bench check clean
+.PHONY: help setup demo test slow lint types format bench docs check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -24,7 +24,7 @@ $(VENV)/.development: $(VENV)/.base
 setup: $(VENV)/.development  ## Make the environment with all that development needs
 
 demo: $(VENV)/.base  ## Compare one network of each family on the built-in digits (5 minutes)
-	$(BIN)/convnets bench --data digits --epochs 3 --set batch_size=32 --out out/demo
+	$(BIN)/convnets bench --data digits --epochs 3 --set batch_size=32 --out out/demo --no-weights
 
 test: $(VENV)/.development  ## Run the tests (2 cores, no network, no GPU)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu" -q
@@ -47,6 +47,9 @@ format: $(VENV)/.development  ## Put the code in form
 
 bench: $(VENV)/.development  ## Measure speed against the usual script
 	$(BIN)/python benchmarks/epoch.py
+
+docs: $(VENV)/.development  ## Fill README's tables from results/
+	$(BIN)/python docs/readme.py
 
 check: lint test  ## All that CI runs
 

@@ -62,7 +62,7 @@ def textbook_lenet() -> nn.Module:
 
 def ours(name: str, split: ImageArrays, precision: Precision) -> float:
     """Images a second of our loop, after a few steps of warm-up."""
-    engine = choose_engine("auto", precision)
+    engine = choose_engine("cpu", precision)
     mean, deviation = normalisation(split)
     network = create_model(name, num_classes=10, in_chans=3, stem="auto", input_size=32)
     state = TrainingState(network, SETTINGS, engine)

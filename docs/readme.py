@@ -53,13 +53,15 @@ def models() -> str:
 def made_by(results: Sequence[Result]) -> str:
     """The commands and the machines of some results."""
     commands = "\n".join(dict.fromkeys(result.command for result in results))
-    machines = "; ".join(dict.fromkeys(on(result.machine) for result in results))
+    machines = "; ".join(
+        dict.fromkeys(on(result.machine, result.engine.device) for result in results)
+    )
     return f"```\n{commands}\n```\n\nOn {machines}.\n"
 
 
-def on(machine: Machine) -> str:
-    """A machine in a few words."""
-    hardware = machine.accelerator or machine.processor
+def on(machine: Machine, device: str = "cpu") -> str:
+    """A machine in a few words, by the device that did the work."""
+    hardware = machine.processor if device == "cpu" else machine.accelerator
     return (
         f"{hardware}, {plural(machine.cores, 'core')}, {memory(machine.memory_bytes)}, "
         f"torch {machine.versions['torch']}"

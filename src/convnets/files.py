@@ -50,7 +50,7 @@ def atomic_write(path: Path, content: bytes | str | Iterable[bytes]) -> None:
     path = Path(path)
     temporary = path.with_name(f".tmp.{os.getpid()}.{secrets.token_hex(4)}")
     with contextlib.ExitStack() as cleanup:
-        with _refusals(path):
+        with refusals(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             failpoint("pre-open")
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
@@ -58,9 +58,9 @@ def atomic_write(path: Path, content: bytes | str | Iterable[bytes]) -> None:
         cleanup.callback(os.close, descriptor)
         written = 0
         for piece in _pieces(content):  # what the source raises is its own, not the disk's
-            with _refusals(path, written):
+            with refusals(path, written):
                 written += _write(descriptor, piece)
-        with _refusals(path, written):
+        with refusals(path, written):
             failpoint("pre-fsync")
             os.fsync(descriptor)
             failpoint("pre-rename")
@@ -87,7 +87,7 @@ def _write(descriptor: int, piece: memoryview) -> int:
 
 
 @contextlib.contextmanager
-def _refusals(path: Path, written: int = 0) -> Iterator[None]:
+def refusals(path: Path, written: int = 0) -> Iterator[None]:
     """Turn the system's refusal to write into ``DiskFull`` with what to do about it."""
     try:
         yield
@@ -113,7 +113,7 @@ def append_line(path: Path, line: str) -> None:
     """Append one line with a single write: a crash leaves it whole, cut at the end, or absent."""
     path = Path(path)
     data = line.encode("utf-8") + b"\n"
-    with _refusals(path):
+    with refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         try:
@@ -126,14 +126,14 @@ def append_line(path: Path, line: str) -> None:
 def remove(path: Path) -> None:
     """Remove one file; a file that is gone already is no error."""
     failpoint("pre-prune")
-    with _refusals(path), contextlib.suppress(FileNotFoundError):
+    with refusals(path), contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     failpoint("post-prune")
 
 
 def set_aside(path: Path) -> None:
     """Rename what cannot be read to ``NAME.damaged``, so that its name is free again."""
-    with _refusals(path):
+    with refusals(path):
         os.replace(path, path.with_name(f"{path.name}.damaged"))
 
 
@@ -166,15 +166,6 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(record) != len(pairs):
         raise ValueError("a key is given twice")
     return record
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def short_hash(value: Any) -> str:

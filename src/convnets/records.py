@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from convnets.errors import BadInput
+from convnets.errors import BadInput, first_problem
 from convnets.files import read_json
 
 
@@ -126,9 +126,8 @@ def read_result(path: Path) -> Result:
     try:
         return Result.model_validate(read_json(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{path}: {field}: {first['msg']}; not a result of this version") from error
+        reason = first_problem(error.errors())
+        raise BadInput(f"{path}: {reason}; not a result of this version") from error
 
 
 def read_results(folder: Path) -> list[Result]:

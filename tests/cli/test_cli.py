@@ -329,7 +329,12 @@ def test_bench_compares_and_reads_finished_runs(call: Call, pets: Path, benched:
 def test_report_is_made_from_finished_runs(call: Call, benched: Path, tmp_path: Path) -> None:
     said = call("report", benched, "--out", tmp_path, "--title", "A <title>")
     assert said.code == 0
-    assert sorted(os.listdir(tmp_path)) == ["leaderboard.csv", "leaderboard.json", "report.html"]
+    assert sorted(os.listdir(tmp_path)) == [
+        "complexity.png",
+        "leaderboard.csv",
+        "leaderboard.json",
+        "report.html",
+    ]
     page = (tmp_path / "report.html").read_text()
     assert "A &lt;title&gt;" in page
     assert "<title>A <title>" not in page

@@ -106,11 +106,12 @@ def test_every_unreadable_file_is_named_at_once(folder: Path) -> None:
     assert len(pets.train) + len(pets.test) == 20
 
 
-def test_many_unreadable_files_are_counted(folder: Path) -> None:
+def test_every_unreadable_file_is_named(folder: Path) -> None:
     for number in range(33):
         (folder / f"cat/bad{number:02}.png").write_bytes(b"x")
-    with pytest.raises(BadData, match=r"33 unreadable.*and 13 more"):
+    with pytest.raises(BadData, match=r"33 unreadable") as refusal:
         load_data(str(folder))
+    assert all(f"cat/bad{number:02}.png" in str(refusal.value) for number in range(33))
 
 
 def test_links_and_odd_names(folder: Path, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from tests.children import start, wait
 ENGINE = Engine(torch.device("cpu"))
 STEPS = 40
 KILLS = 3
-SLOW_WRITE = 0.002
+SLOW_SHARE = 0.006  # of a run's own duration, for each point inside a write
 INSIDE = ("write", "pre-fsync", "pre-rename")
 PIECE = 16 << 10
 """Bytes written at once, so that a checkpoint takes several writes."""
@@ -188,20 +188,25 @@ class Outcome:
     inside_writes: int = 0
 
 
+def timed(folder: Path, slow: float) -> float:
+    """Seconds that an uninterrupted run takes."""
+    begun = time.monotonic()
+    assert wait(fork(folder, slow=slow)) == 0
+    return time.monotonic() - begun
+
+
 def random_kills(runs: int, seed: int, folder: Path) -> Outcome:
     """Kill each of ``runs`` runs at up to three random moments, then let it end and compare."""
     draw = random.Random(seed)
-    whole = folder / "whole"
-    begun = time.monotonic()
-    assert wait(fork(whole, slow=SLOW_WRITE)) == 0
-    duration = time.monotonic() - begun
-    expected = final_state(whole)
+    slow = SLOW_SHARE * timed(folder / "plain", 0.0)
+    duration = timed(folder / "whole", slow)
+    expected = final_state(folder / "whole")
     outcome = Outcome()
     for number in range(runs):
         out = folder / f"run{number}"
         for _ in range(KILLS):
-            child = fork(out, slow=SLOW_WRITE)
-            time.sleep(draw.uniform(0.02, 0.5) * duration)
+            child = fork(out, slow=slow)
+            time.sleep(draw.uniform(0.02, 0.3) * duration)
             os.kill(child, signal.SIGKILL)
             if wait(child) == -signal.SIGKILL:
                 outcome.kills += 1

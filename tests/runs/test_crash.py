@@ -243,7 +243,9 @@ def test_a_live_run_is_refused_to_a_second_process(
     slow = Observer()
     slow.stepped = lambda report: time.sleep(0.02)  # type: ignore[method-assign]
     first = crash.fork(tmp_path, observer=slow)
+    deadline = time.monotonic() + 60
     while not list(tmp_path.glob("*/step-*.ckpt")):
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     code, message = in_child(lambda: crash.go(tmp_path))
     assert code == 5

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
 
+from convnets import __version__
 from convnets.cli import (
     bench,
     data,
@@ -38,7 +38,7 @@ def top(
     by a signal after a checkpoint. ``--debug`` anywhere shows tracebacks.
     """
     if version:
-        typer.echo(f"convnets {metadata.version('convnets')}")
+        typer.echo(f"convnets {__version__}")
     return 0
 
 

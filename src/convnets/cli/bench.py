@@ -34,8 +34,8 @@ def command(
 ) -> int:
     """Compare networks on your images under one fair protocol and say which one to use.
 
-    Finished runs are read, not repeated. Writes report.html, leaderboard.csv and leaderboard.json
-    beside the runs.
+    Finished runs are read, not repeated. Writes report.html, complexity.png, leaderboard.csv and
+    leaderboard.json beside the runs.
     """
     from convnets.cli.console import complain, progress_bars
     from convnets.cli.following import RunProgress

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,22 +32,24 @@ def command(
 
 
 def publish(results: Sequence[Result], out: Path, title: str, *, json: bool) -> None:
-    """Write report.html, leaderboard.csv and leaderboard.json to ``out``; show the table."""
+    """Write page, chart and leaderboards to ``out``; show the table and what it says."""
     from convnets.cli.console import say, show
     from convnets.errors import printable
     from convnets.files import atomic_write
-    from convnets.report.leaderboard import as_csv, as_json, as_text, leaderboard
+    from convnets.report.figures import complexity_png
+    from convnets.report.leaderboard import as_csv, as_json, as_text, leaderboard, render_table
     from convnets.report.page import page
     from convnets.report.verdict import verdict
 
     rows = leaderboard(results)
     atomic_write(out / "leaderboard.csv", as_csv(rows))
     atomic_write(out / "leaderboard.json", as_json(rows))
+    atomic_write(out / "complexity.png", complexity_png(rows))
     atomic_write(out / "report.html", page(results, title=title))
     if json:
         show(as_json(rows))
     else:
-        show(as_text(rows))
+        show(as_text(rows) if sys.stdout.isatty() else render_table(rows))
         for sentence in verdict(rows):
             show(printable(sentence))
     say(f"report: {out / 'report.html'}")

@@ -32,5 +32,5 @@ def command(
             model, num_classes=classes, in_chans=channels, stem=stem or "paper", input_size=size
         )
     cost = profile(network, size, in_chans=network.in_chans)
-    show(to_json(cost.to_dict()) if json else profile_table(cost))
+    show(to_json(cost.to_dict()) if json else profile_table(cost, network.spec.stem))
     return 0

@@ -39,7 +39,7 @@ class Batch:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Preparation:
     """What a split's batches are to be; see ``make_batches``."""
 
     size: int
@@ -61,7 +61,7 @@ class Batches(ABC):
     joins the batch before it. In evaluation the order is the split's own.
     """
 
-    def __init__(self, split: Split, plan: Plan) -> None:
+    def __init__(self, split: Split, plan: Preparation) -> None:
         self.plan = plan
         self.samples = len(split)
         self.labels = torch.from_numpy(split.labels.astype(np.int64)).to(plan.device)
@@ -101,7 +101,7 @@ class Batches(ABC):
 class DeviceBatches(Batches):
     """A split that is one padded uint8 tensor on the device."""
 
-    def __init__(self, split: Split, plan: Plan, progress: Progress | None = None) -> None:
+    def __init__(self, split: Split, plan: Preparation, progress: Progress | None = None) -> None:
         super().__init__(split, plan)
         side = plan.size + 2 * plan.augmentation.padding
         self.images = torch.empty(
@@ -124,7 +124,7 @@ class DeviceBatches(Batches):
 class StreamedBatches(Batches):
     """A split that is decoded as it is needed, in threads, a few batches ahead."""
 
-    def __init__(self, split: Split, plan: Plan) -> None:
+    def __init__(self, split: Split, plan: Preparation) -> None:
         super().__init__(split, plan)
         self.split = split
 
@@ -135,7 +135,7 @@ class StreamedBatches(Batches):
             yield images, torch.arange(len(images), device=self.plan.device)
 
 
-def _prepared(split: Split, plan: Plan, wanted: Sequence[np.ndarray]) -> Iterator[Tensor]:
+def _prepared(split: Split, plan: Preparation, wanted: Sequence[np.ndarray]) -> Iterator[Tensor]:
     """Decode, fit and pad the images of each entry of ``wanted``: (n, channels, side, side) uint8.
 
     Threads work a bounded number of entries ahead: Pillow and torch let go of the interpreter.
@@ -197,7 +197,7 @@ def make_batches(
         raise UsageError(
             f"padding {settings.padding} by reflection needs images larger than {size}"
         )
-    plan = Plan(
+    plan = Preparation(
         size=size,
         batch_size=batch_size,
         mean=mean,

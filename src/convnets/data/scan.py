@@ -23,7 +23,6 @@ from convnets.data.sets import (
 )
 from convnets.errors import BadData, BadImage
 
-SHOWN = 20
 JPEG = b"\xff\xd8\xff"
 BLOCK = 256
 SMALL_BYTES = 8192
@@ -162,9 +161,8 @@ def _examine(candidate: Candidate) -> Found | BadImage:
 
 
 def _unreadable(source: str, bad: Sequence[BadImage]) -> str:
-    named = "; ".join(str(error) for error in bad[:SHOWN])
-    more = f"; and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+    named = "; ".join(str(error) for error in bad)
     return (
-        f"{source}: {len(bad)} unreadable image{'s' * (len(bad) > 1)}: {named}{more}; "
+        f"{source}: {len(bad)} unreadable image{'s' * (len(bad) > 1)}: {named}; "
         "mend, remove or skip them (--skip-bad, on_error='skip')"
     )

@@ -13,14 +13,26 @@ class Convolution(nn.Conv2d):
 
     Takes (batch, in_channels, height, width). Where an odd kernel is padded to keep the size and
     the map is smaller than its reach, as at the end of most networks on 32x32 images, the result
-    is that of ``nn.Conv2d`` in less time: there ResNet-18 trains about 1.15 times as fast on a CPU.
+    is that of ``nn.Conv2d`` in less time.
     On the meta device the kernel stays whole, so that costs are counted as usual.
     """
+
+    @property
+    def same_padded(self) -> bool:
+        """Whether an odd, undilated kernel is padded with zeros so that stride 1 keeps the size."""
+        return (
+            self.padding_mode == "zeros"
+            and self.dilation == (1, 1)
+            and all(
+                kernel % 2 and padding == kernel // 2
+                for kernel, padding in zip(self.kernel_size, self.padding, strict=True)
+            )
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         reach = [kernel // 2 for kernel in self.kernel_size]
         needed = [min(far, side - 1) for far, side in zip(reach, x.shape[-2:], strict=True)]
-        if needed == reach or list(self.padding) != reach or x.is_meta:
+        if needed == reach or not self.same_padded or x.is_meta:
             return super().forward(x)
         rows, columns = (
             slice(far - near, far + near + 1) for far, near in zip(reach, needed, strict=True)

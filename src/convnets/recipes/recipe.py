@@ -11,7 +11,15 @@ from pydantic import Field, ValidationError
 
 from convnets.data.augment import Augmentation
 from convnets.errors import BadInput, UnknownName, UsageError
-from convnets.training.settings import Optimisation
+from convnets.training.settings import (
+    AdamW,
+    Constant,
+    Cosine,
+    Optimisation,
+    Plateau,
+    Sgd,
+    Steps,
+)
 
 
 class Recipe(Optimisation):
@@ -32,6 +40,11 @@ class Recipe(Optimisation):
     def values(self) -> dict[str, Any]:
         """What decides the weights a run ends with: all but the prose."""
         return self.model_dump(mode="json", exclude={"summary", "sources"})
+
+
+PARTS = (Recipe, Sgd, AdamW, Constant, Cosine, Steps, Plateau, Augmentation)
+FIELDS = frozenset(field for part in PARTS for field in part.model_fields)
+"""Every name that a recipe's file may hold."""
 
 
 def find(name_or_path: str, known: Iterable[Recipe]) -> Recipe:
@@ -103,6 +116,6 @@ def _validated(content: dict[str, Any], where: str) -> Recipe:
         for problem in error.errors():
             path = ".".join(str(part) for part in problem["loc"])
             if problem["type"] == "extra_forbidden":
-                raise UnknownName(f"field in {where}", path, Recipe.model_fields) from error
+                raise UnknownName(f"field in {where}", str(problem["loc"][-1]), FIELDS) from error
             found.append(f"{path}: {problem['msg']} (got {problem['input']!r})")
         raise UsageError(f"{where}: {'; '.join(found)}") from error

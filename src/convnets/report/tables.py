@@ -98,7 +98,7 @@ def model_records(rows: Mapping[str, tuple[Family, Variant]]) -> list[dict[str, 
     ]
 
 
-def profile_table(cost: Profile) -> Table:
+def profile_table(cost: Profile, stem: str) -> Table:
     """A network's layers as a tree, and their sums; memory is of float32."""
     columns = [
         ("Layer", False),
@@ -126,7 +126,7 @@ def profile_table(cost: Profile) -> Table:
     body.append(("total", "", "", *_costs(cost), "", ""))
     left = ", ".join(f"{name} ({runs})" for name, runs in cost.uncounted) or "nothing"
     shape = "x".join(str(side) for side in cost.input_shape)
-    return table(columns, body, caption=f"input {shape}, float32; not counted: {left}")
+    return table(columns, body, caption=f"{stem} stem, input {shape}, float32; not counted: {left}")
 
 
 def _costs(cost: LayerCost | Profile) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ def evaluation_table(record: Mapping[str, Any]) -> Table:
     ):
         images = sum(row)
         body.append((name, images, percent(row[index] / images if images else None)))
-    return table(columns, body)
+    return table(columns, body, caption=f"{record['model']}, {record['stem']} stem")
 
 
 def data_table(record: Mapping[str, Any]) -> Group:

@@ -12,8 +12,9 @@ from convnets.models import VARIANTS, list_models
 from convnets.recipes import Recipe
 from convnets.records import Result
 from convnets.runs.observer import Observer
-from convnets.runs.plan import make_plan
+from convnets.runs.plan import Plan, make_plan
 from convnets.runs.run import Conduct, train
+from convnets.runs.store import RunFolder
 from convnets.training.engine import Engine
 
 LINEAGE = (
@@ -72,7 +73,7 @@ def bench(
         for model in models
     }
     results: list[Result] = []
-    failures: list[tuple[str, ConvnetsError]] = []
+    failures: dict[Plan, ConvnetsError] = {}
     for (model, seed), plan in plans.items():
         try:
             results.append(
@@ -89,5 +90,11 @@ def bench(
             )
         except (TrainingFailed, Busy) as error:
             observer.failed(plan, error)
-            failures.append((plan.run_name, error))
-    return Bench(tuple(results), tuple(failures))
+            # A traceback would hold the failed network in memory while the others run.
+            error.__cause__ = error.__context__ = None
+            failures[plan] = error.with_traceback(None)
+    for plan in [plan for plan, error in failures.items() if isinstance(error, Busy)]:
+        if elsewhere := RunFolder(Path(out), plan).result():  # finished by then
+            results.append(elsewhere)
+            del failures[plan]
+    return Bench(tuple(results), tuple((plan.run_name, error) for plan, error in failures.items()))

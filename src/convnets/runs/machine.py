@@ -12,13 +12,14 @@ from pathlib import Path
 
 import torch
 
+from convnets import __version__
 from convnets.records import Machine
 from convnets.training.engine import release_freed_memory
 
 
 def this_machine() -> Machine:
     """Describe the processor, memory, accelerator and the versions that decide results."""
-    versions = {name: metadata.version(name) for name in ("convnets", "torch", "numpy", "pillow")}
+    versions = {name: metadata.version(name) for name in ("torch", "numpy", "pillow")}
     cuda = torch.cuda.is_available()
     return Machine(
         processor=processor_name(),
@@ -28,7 +29,7 @@ def this_machine() -> Machine:
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         accelerator=torch.cuda.get_device_name() if cuda else None,
         system=f"{platform.system()} {platform.machine()}",
-        versions={"python": platform.python_version(), **versions},
+        versions={"python": platform.python_version(), "convnets": __version__, **versions},
     )
 
 

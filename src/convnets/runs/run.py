@@ -13,7 +13,7 @@ import torch
 from convnets.analysis import profile
 from convnets.data import ImageSet
 from convnets.data.batches import Batches, make_batches, normalisation
-from convnets.errors import BadModelFile, DiskFull, NonFinite
+from convnets.errors import BadModelFile, DiskFull, NonFinite, PlanChanged, TrainingFailed
 from convnets.files import remove, set_aside
 from convnets.recipes import Recipe
 from convnets.records import EpochRecord, Result
@@ -26,6 +26,7 @@ from convnets.training.checkpoints import checkpoint_path, checkpoints, commit, 
 from convnets.training.engine import Engine, choose_engine
 from convnets.training.evaluation import Evaluation, evaluate
 from convnets.training.loop import steps
+from convnets.training.optimizers import MOMENTS
 from convnets.training.schedules import learning_rate
 from convnets.training.state import TrainingState, capture, restore
 from convnets.training.stopping import StopFlag
@@ -68,19 +69,27 @@ def train(
     """
     plan = make_plan(model, image_set, recipe, seed)
     observer, conduct = observer or Observer(), conduct or Conduct()
+    engine = engine or choose_engine()
     folder = RunFolder(Path(out), plan)
     done, before = folder.result(), True
     if done is None:
         with folder.lock():
             done = folder.result()
             if done is None:
-                run = Run(plan, image_set, folder, engine or choose_engine(), observer)
-                with StopFlag() as stop:
-                    done = run.go(conduct, stop)
+                try:
+                    run = Run(plan, image_set, folder, engine, observer)
+                    with StopFlag() as stop:
+                        done = run.go(conduct, stop)
+                except torch.OutOfMemoryError as error:
+                    raise TrainingFailed(
+                        f"{plan.run_name}: out of memory; use a smaller network, input or batch"
+                    ) from error
                 before = False
     kept = 1 if conduct.keep_weights else 0
     for _, path in checkpoints(folder.path)[kept:]:
         remove(path)
+    if before and done.engine.precision != engine.precision:
+        observer.note(f"{plan.run_name} was made in {done.engine.precision}")
     observer.finished(plan, done, before=before)
     return done
 
@@ -95,7 +104,7 @@ class Run:
         reset_peak_memory(engine.device)
         self.plan, self.image_set, self.folder = plan, image_set, folder
         self.engine, self.observer = engine, observer
-        mean, deviation = normalisation(image_set.train)
+        mean, deviation = normalisation(image_set.train, observer.loading)
         self.description = ModelDescription(
             model=plan.model,
             stem=plan.stem,
@@ -127,6 +136,7 @@ class Run:
             augmentation=recipe.augmentation if training else None,
             training=training,
             channels_last=self.engine.channels_last,
+            progress=self.observer.loading,
         )
 
     def go(self, conduct: Conduct, stop: StopFlag) -> Result:
@@ -171,6 +181,11 @@ class Run:
             self.folder.cut_log(0, 0)
             return
         tensors, saved, skipped = found
+        if (begun := saved.get("engine")) != self.engine.name:
+            raise PlanChanged(
+                f"{self.folder.path}: begun on {begun}, now {self.engine.name}; give the same "
+                "--device, --precision and --compile, or another --out"
+            )
         restore(self.state, tensors, saved.get("progress"))
         progress, epoch_steps = self.state.progress, self.train_batches.steps
         epochs = progress.step // epoch_steps
@@ -188,9 +203,10 @@ class Run:
         self.folder.cut_log(progress.step, len(progress.curve))
 
     def _check_space(self) -> None:
-        """Refuse to begin where two checkpoints would not fit."""
+        """Refuse to begin where the checkpoints, three at the most at a time, would not fit."""
         values = sum(v.numel() * v.element_size() for v in self.state.model.state_dict().values())
-        needed = 2 * values * 4  # weights, two moments, an average
+        moments = len(MOMENTS[type(self.state.optimizer)] - {"step"})
+        needed = 3 * values * (1 + moments + (self.state.average is not None))
         free = shutil.disk_usage(self.folder.path).free
         if free < needed:
             raise DiskFull(
@@ -201,7 +217,11 @@ class Run:
     def _checkpoint(self) -> None:
         tensors, progress = capture(self.state)
         self.folder.sync_log()
-        content = {"progress": progress, "model": self.description.model_dump(mode="json")}
+        content = {
+            "progress": progress,
+            "model": self.description.model_dump(mode="json"),
+            "engine": self.engine.name,
+        }
         commit(self.folder.path, self.state.progress.step, tensors, content)
 
     def _evaluate(self, stop_if_asked: Callable[[], None]) -> Evaluation:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -15,10 +14,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from convnets.errors import Busy, DiskFull, PlanChanged
-from convnets.files import append_line, atomic_write, read_json, remove, to_json
+from convnets.errors import Busy, EnvironmentFailure, PlanChanged
+from convnets.files import append_line, atomic_write, read_json, refusals, remove, to_json
 from convnets.records import Result, read_result
 from convnets.runs.plan import Plan
+
+try:
+    import fcntl
+except ImportError as missing:
+    raise EnvironmentFailure("runs need a POSIX system, Linux or macOS") from missing
 
 
 class RunFolder:
@@ -37,19 +41,17 @@ class RunFolder:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run; raises ``Busy`` if a living process does. The kernel frees a dead one's."""
-        try:
+        with refusals(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise DiskFull(
-                f"{self.path}: cannot make the run's folder: {error.strerror}"
-            ) from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
+                    raise EnvironmentFailure(
+                        f"{self.path}: cannot lock: {error.strerror}; choose another --out"
+                    ) from error
                 holder = (
                     os.pread(descriptor, 200, 0).decode("utf-8", "replace") or "another process"
                 )
@@ -58,8 +60,10 @@ class RunFolder:
                 ) from error
             for left in self.path.glob(".tmp.*"):  # by a process that was killed while writing
                 remove(left)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+            with contextlib.suppress(OSError):  # a courtesy to whoever finds it locked
+                os.ftruncate(descriptor, 0)
+                holder = f"process {os.getpid()} on {socket.gethostname()}"
+                os.pwrite(descriptor, holder.encode(), 0)
             yield
         finally:
             os.close(descriptor)
@@ -84,7 +88,9 @@ class RunFolder:
 
     def sync_log(self) -> None:
         """Have the log on disk before a checkpoint that is ahead of it."""
-        with contextlib.suppress(FileNotFoundError):
+        if not self.metrics.exists():
+            return
+        with refusals(self.metrics):
             descriptor = os.open(self.metrics, os.O_RDONLY)
             try:
                 os.fsync(descriptor)

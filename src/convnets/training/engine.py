@@ -36,6 +36,11 @@ class Engine:
     channels_last: bool = True
     compiled: bool = False
 
+    @property
+    def name(self) -> str:
+        """Device, number format and whether compiled: what the bits of a run depend on."""
+        return f"{self.device.type} {self.precision}{' compiled' if self.compiled else ''}"
+
     def place(self, model: nn.Module) -> nn.Module:
         """Move a model to the device, and on an accelerator into this layout.
 
@@ -95,7 +100,7 @@ def keep_freed_memory() -> None:
     """Have glibc keep freed blocks for the next step's maps instead of giving them back.
 
     By default each map above 128 KiB is fresh memory, which the system fills with zeros page by
-    page: a quarter of a step of LeNet-5 on a CPU. Elsewhere than on glibc nothing is done.
+    page in every step. Elsewhere than on glibc nothing is done.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -116,5 +121,5 @@ def make_deterministic() -> None:
     """Ask CUDA's libraries for the algorithms that give the same bits each time."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -78,14 +78,10 @@ def evaluate(
                 top5 += int((best == batch.targets[:, None]).any(1).sum())
             samples += len(labels)
             if worst:
-                miss = (called != labels).nonzero().flatten().tolist()
-                rows = torch.stack(
-                    (batch.indices.cpu().double(), labels.double(), called.double()), 1
-                )
-                for i in miss:
-                    index, label, guess = (int(value) for value in rows[i])
-                    wrong.append((float(probability[i]), -index, label, guess))
-                wrong = heapq.nlargest(worst, wrong)
+                miss = called != labels
+                columns = (probability.cpu(), -batch.indices.cpu(), labels, called)
+                missed = zip(*(column[miss].tolist() for column in columns), strict=True)
+                wrong = heapq.nlargest(worst, [*wrong, *missed])
             between()
     except torch.OutOfMemoryError as error:
         raise TrainingFailed("out of memory while testing; use a smaller batch_size") from error

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convnets.errors import NonFinite, TrainingFailed
+from convnets.errors import ConvnetsError, NonFinite, TrainingFailed
 from convnets.training.engine import Engine
 from convnets.training.schedules import learning_rate
 from convnets.training.settings import Optimisation
@@ -135,11 +135,22 @@ def _accumulate(
         batch.images.chunk(pieces), batch.targets.chunk(pieces), strict=True
     ):
         with engine.autocast():
-            logits = state.forward(images)
+            logits = _forward(state, images)
         loss = criterion(logits.float(), targets) * (len(targets) / size)
         torch.autograd.backward(loss)
         total += loss.detach()
     return total
+
+
+def _forward(state: TrainingState, images: Tensor) -> Tensor:
+    try:
+        return state.forward(images)
+    except ConvnetsError:
+        raise
+    except ValueError as error:  # batch normalisation of one value a channel
+        raise TrainingFailed(
+            f"step {state.progress.step + 1}: {error}; use a larger batch or less accumulation"
+        ) from error
 
 
 def choose_criterion(model: nn.Module, settings: Optimisation) -> Criterion:
