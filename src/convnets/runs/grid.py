@@ -73,7 +73,8 @@ def bench(
         for model in models
     }
     results: list[Result] = []
-    failures: dict[Plan, ConvnetsError] = {}
+    failures: list[tuple[str, ConvnetsError]] = []
+    held: list[tuple[Plan, Busy]] = []
     for (model, seed), plan in plans.items():
         try:
             results.append(
@@ -88,13 +89,17 @@ def bench(
                     observer=observer,
                 )
             )
-        except (TrainingFailed, Busy) as error:
+        except Busy as error:
+            held.append((plan, error))
+        except TrainingFailed as error:
             observer.failed(plan, error)
             # A traceback would hold the failed network in memory while the others run.
             error.__cause__ = error.__context__ = None
-            failures[plan] = error.with_traceback(None)
-    for plan in [plan for plan, error in failures.items() if isinstance(error, Busy)]:
+            failures.append((plan.run_name, error.with_traceback(None)))
+    for plan, busy in held:
         if elsewhere := RunFolder(Path(out), plan).result():  # finished by then
             results.append(elsewhere)
-            del failures[plan]
-    return Bench(tuple(results), tuple((plan.run_name, error) for plan, error in failures.items()))
+        else:
+            observer.failed(plan, busy)
+            failures.append((plan.run_name, busy))
+    return Bench(tuple(results), tuple(failures))
