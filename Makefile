@@ -24,7 +24,7 @@ $(VENV)/.development: $(VENV)/.base
 setup: $(VENV)/.development  ## Make the environment with all that development needs
 
 demo: $(VENV)/.base  ## Compare one network of each family on the built-in digits (5 minutes)
-	$(BIN)/convnets bench --data digits --epochs 3 --set batch_size=32 --out out/demo --no-weights
+	$(BIN)/convnets bench --data digits --epochs 3 --set batch_size=48 --out out/demo --no-weights
 
 test: $(VENV)/.development  ## Run the tests (2 cores, no network, no GPU)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not gpu" -q

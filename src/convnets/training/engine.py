@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from convnets.errors import EnvironmentFailure, UsageError
 
-# From glibc's malloc.h; it takes no larger threshold than the last.
+# From glibc's malloc.h.
 M_TRIM_THRESHOLD = -1
-M_MMAP_THRESHOLD = -3
-LARGEST_MMAP_THRESHOLD = 32 << 20
+M_MMAP_MAX = -4
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -105,7 +104,7 @@ def keep_freed_memory() -> None:
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+        mallopt(M_MMAP_MAX, 0)
 
 
 def release_freed_memory() -> None:
