@@ -42,7 +42,7 @@ from tests.children import start, wait
 ENGINE = Engine(torch.device("cpu"))
 STEPS = 40
 KILLS = 3
-SLOW_SHARE = 0.006  # of a run's own duration, for each point inside a write
+SLOW_WRITE = 0.002
 INSIDE = ("write", "pre-fsync", "pre-rename")
 PIECE = 16 << 10
 """Bytes written at once, so that a checkpoint takes several writes."""
@@ -188,29 +188,35 @@ class Outcome:
     inside_writes: int = 0
 
 
-def timed(folder: Path, slow: float) -> float:
-    """Seconds that an uninterrupted run takes."""
-    begun = time.monotonic()
-    assert wait(fork(folder, slow=slow)) == 0
-    return time.monotonic() - begun
+def inside_write(folder: Path) -> bool:
+    """Whether a file of the run in ``folder`` is half-written now."""
+    return any(folder.glob("*/.tmp.*"))
 
 
 def random_kills(runs: int, seed: int, folder: Path) -> Outcome:
-    """Kill each of ``runs`` runs at up to three random moments, then let it end and compare."""
+    """Kill each of ``runs`` runs at up to three random moments, then let it end and compare.
+
+    Half of the kills wait from their moment on for the next write and land inside it.
+    """
     draw = random.Random(seed)
-    slow = SLOW_SHARE * timed(folder / "plain", 0.0)
-    duration = timed(folder / "whole", slow)
+    begun = time.monotonic()
+    assert wait(fork(folder / "whole", slow=SLOW_WRITE)) == 0
+    duration = time.monotonic() - begun
     expected = final_state(folder / "whole")
     outcome = Outcome()
     for number in range(runs):
         out = folder / f"run{number}"
         for _ in range(KILLS):
-            child = fork(out, slow=slow)
-            time.sleep(draw.uniform(0.02, 0.3) * duration)
+            child = fork(out, slow=SLOW_WRITE)
+            time.sleep(draw.uniform(0.02, 0.4) * duration)
+            if draw.random() < 0.5:
+                deadline = time.monotonic() + duration
+                while not inside_write(out) and time.monotonic() < deadline:
+                    time.sleep(SLOW_WRITE / 4)
             os.kill(child, signal.SIGKILL)
             if wait(child) == -signal.SIGKILL:
                 outcome.kills += 1
-                outcome.inside_writes += any(out.glob("*/.tmp.*"))
+                outcome.inside_writes += inside_write(out)
         assert wait(fork(out)) == 0
         outcome.runs += 1
         outcome.equal += final_state(out) == expected
