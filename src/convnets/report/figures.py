@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from convnets.report.charts import radius
 from convnets.report.entries import year_colours
+from convnets.report.format import tick
 from convnets.report.leaderboard import Row, front, labels
 
 POINT = 0.7  # of the page's chart, 960 pixels wide, on a figure of 9 inches
@@ -34,13 +35,16 @@ def complexity_png(rows: Sequence[Row]) -> bytes:
         axes.annotate(
             name.replace("$", r"\$"),  # which would start a formula
             (row.macs, row.top1 * 100),
-            (radius(row.params, largest) * POINT + 3, 0),
+            (0, -radius(row.params, largest) * POINT - 3),
             textcoords="offset points",
-            verticalalignment="center",
+            horizontalalignment="center",
+            verticalalignment="top",
             fontsize=8,
         )
     axes.set_xscale("log")
-    axes.margins(0.12)
+    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        axis(lambda macs, _place: tick(macs))
+    axes.margins(0.16)
     axes.set_xlabel("multiply-adds an image")
     axes.set_ylabel("top-1 accuracy in percent")
     picture = io.BytesIO()
