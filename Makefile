@@ -48,7 +48,8 @@ format: $(VENV)/.development  ## Put the code in form
 bench: $(VENV)/.development  ## Measure speed against the usual script
 	$(BIN)/python benchmarks/epoch.py
 
-docs: $(VENV)/.development  ## Fill README's tables from results/
+docs: $(VENV)/.development  ## Write the families' pages, and README's tables from results/
+	$(BIN)/python docs/families.py
 	$(BIN)/python docs/readme.py
 
 check: lint test  ## All that CI runs

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from convnets.models import VARIANTS
+from convnets.models import FAMILIES, VARIANTS
 from convnets.records import Machine, Result, read_results
 from convnets.report.format import count, duration, memory, percent, plural, rate
 from convnets.report.leaderboard import labels, leaderboard
@@ -31,23 +31,29 @@ def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def models() -> str:
-    """The networks, exact."""
-    head = ("Network", "Paper", "Parameters", "with 10 classes", "MACs", "at", "Counted in")
-    return markdown(
-        head,
-        [
+    """The families: their paper, how many networks, from how small to how large, and their page."""
+    head = ("Family", "Paper", "Networks", "Parameters", "MACs", "at")
+    rows = []
+    for family in FAMILIES:
+        variants = family.variants.values()
+        sizes = sorted({variant.input_size for variant in variants})
+        rows.append(
             (
-                f"`{name}`",
-                f"[{family.title} {family.year}]({family.url})",
-                f"{variant.params:,}",
-                f"{variant.params_10:,}",
-                f"{variant.macs:,}",
-                str(variant.input_size),
-                variant.counted_in,
+                f"[{family.title}](docs/families/{family.name}.md)",
+                f"[{family.year}]({family.url})",
+                str(len(family.variants)),
+                span([variant.params for variant in variants]),
+                span([variant.macs for variant in variants]),
+                " to ".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1]))),
             )
-            for name, (family, variant) in VARIANTS.items()
-        ],
-    )
+        )
+    rows.append(("**all**", "", f"**{len(VARIANTS)}**", "", "", ""))
+    return markdown(head, rows)
+
+
+def span(values: Sequence[int]) -> str:
+    """The smallest and the largest of some counts."""
+    return " to ".join(dict.fromkeys((count(min(values)), count(max(values)))))
 
 
 def made_by(results: Sequence[Result]) -> str:

@@ -1,4 +1,4 @@
-"""README's generated parts are those that the catalogue and results/ give."""
+"""README's generated parts and the families' pages are those that the code and results/ give."""
 
 from __future__ import annotations
 
@@ -11,14 +11,22 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def maker() -> ModuleType:
-    specification = importlib.util.spec_from_file_location("readme", ROOT / "docs" / "readme.py")
+def script(name: str) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def maker() -> ModuleType:
+    return script("readme")
+
+
+def test_family_pages_are_not_stale() -> None:
+    assert script("families").stale() == [], "run python docs/families.py"
 
 
 def test_readme_is_not_stale(maker: ModuleType) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, overload
 
 import torch
 from torch import nn
 
-from convnets import analysis, runs
+from convnets import analysis, models, runs
 from convnets.analysis import Profile
 from convnets.data import ImageSet, load_data
-from convnets.models import create_model, find_variant, list_models
+from convnets.layers.feature_maps import FeatureMaps
+from convnets.layers.network import ConvNet
+from convnets.models import find_variant, list_models
 from convnets.recipes import Recipe, load_recipe, with_changes
 from convnets.records import Result
 from convnets.runs import Bench, Observer
 from convnets.runs.grid import matching
 from convnets.training.engine import Engine
 from convnets.weights import evaluate_on, load_model, predict
+from convnets.weights.pretrained import load_weights
 
 __all__ = [
     "bench",
@@ -31,6 +36,59 @@ __all__ = [
     "profile",
     "train",
 ]
+
+
+@overload
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    stem: Literal["paper", "small", "auto"] = "paper",
+    input_size: int | None = None,
+    weights: str | Path | None = None,
+    features_only: Literal[False] = False,
+) -> ConvNet: ...
+
+
+@overload
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    stem: Literal["paper", "small", "auto"] = "paper",
+    input_size: int | None = None,
+    weights: str | Path | None = None,
+    features_only: Literal[True],
+    stages: Sequence[str] | None = None,
+) -> FeatureMaps: ...
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    in_chans: int | None = None,
+    stem: Literal["paper", "small", "auto"] = "paper",
+    input_size: int | None = None,
+    weights: str | Path | None = None,
+    features_only: bool = False,
+    stages: Sequence[str] | None = None,
+) -> ConvNet | FeatureMaps:
+    """Build a network by name; see ``convnets.models.create_model`` for its form.
+
+    ``weights`` is ``"torchvision"``, ``"timm"``, a file's path or a repository on the hub; see
+    ``convnets.weights.pretrained.load_weights``. With ``features_only`` the network gives a list of
+    maps, one for each stride or one for each of ``stages``, and has ``feature_info``.
+    """
+    network = models.create_model(
+        name, num_classes=num_classes, in_chans=in_chans, stem=stem, input_size=input_size
+    )
+    if weights is not None:
+        for note in load_weights(network, name, weights):
+            warnings.warn(note, stacklevel=2)
+    return FeatureMaps(network, stages) if features_only else network
 
 
 def profile(
@@ -50,7 +108,7 @@ def profile(
         _, variant = find_variant(module_or_name)
         size = variant.input_size if input_size is None else input_size
         with torch.device("meta"):
-            module = create_model(module_or_name, in_chans=in_chans)
+            module = models.create_model(module_or_name, in_chans=in_chans)
         in_chans = module.in_chans
     return analysis.profile(module, size, in_chans=in_chans, batch_size=batch_size)
 

@@ -11,8 +11,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,39 +27,11 @@ from convnets.recipes import RECIPES
 from convnets.records import Result, read_result
 from convnets.runs import run as runs
 from convnets.runs.grid import LINEAGE
+from tests.cli.conftest import Call, Said
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "models.txt"
 QUICK = ("--epochs", "1", "--set", "batch_size=8")
 EXTERNAL = re.compile(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""")
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a call printed and returned."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def words(self) -> str:
-        """Standard output without the tables' spacing."""
-        return " ".join(self.out.split())
-
-
-Call = Callable[..., Said]
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run ``convnets`` with these arguments in this process."""
-
-    def run(*arguments: object) -> Said:
-        capsys.readouterr()
-        code = main([str(argument) for argument in arguments])
-        return Said(code, *capsys.readouterr())
-
-    return run
 
 
 def image(path: Path, level: int) -> None:

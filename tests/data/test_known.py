@@ -27,7 +27,7 @@ from convnets.data import KNOWN, ImageArrays, cifar, load_data
 from convnets.data.cifar import PIXELS
 from convnets.data.idx import read_idx
 from convnets.data.known import Remote
-from convnets.errors import BadData, EnvironmentFailure, UnknownName
+from convnets.errors import BadData, BadInput, EnvironmentFailure, UnknownName
 
 RANDOM = np.random.default_rng(5)
 
@@ -407,7 +407,7 @@ def test_a_download_that_is_not_the_published_file_is_refused(
     whole = victim.read_bytes()
     # cut to nothing, lengthened, or one byte changed
     victim.write_bytes(whole[:-1] + b"!" if change is None else (change and whole + change))
-    with pytest.raises(BadData, match="train-images"):
+    with pytest.raises(BadInput, match="train-images"):
         load_data("mnist", data_dir=tmp_path / "data")
     left = {path.name for path in (tmp_path / "data").rglob("*") if path.is_file()}
     assert "train-images-idx3-ubyte.gz" not in left

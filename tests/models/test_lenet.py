@@ -203,3 +203,25 @@ def test_wide_count_by_hand() -> None:
 def test_wide_takes_large_images() -> None:
     with torch.device("meta"):
         assert create_model("lenet_wide")(torch.empty(1, 3, 224, 224)).shape == (1, 10)
+
+
+def test_caffe_count_by_hand() -> None:
+    convolutions = (5 * 5 * 1 + 1) * 20 + (5 * 5 * 20 + 1) * 50
+    linear = (4 * 4 * 50 + 1) * 500 + (500 + 1) * 10
+    network = create_model("lenet5_caffe")
+    assert convolutions + linear == 431_080 == count(network)
+    macs = 25 * 20 * 24**2 + 25 * 20 * 50 * 8**2 + 800 * 500 + 500 * 10
+    assert macs == lenet.FAMILY.variants["lenet5_caffe"].macs
+
+
+def test_caffe_rectifies_behind_the_hidden_layer_alone() -> None:
+    network = create_model("lenet5_caffe")
+    images = torch.randn(2, 1, 28, 28)
+    state = network.state_dict()
+    x = images
+    for stage in ("stem", "stage1"):
+        weight, bias = (state[f"features.{stage}.conv.{part}"] for part in ("weight", "bias"))
+        x = F.max_pool2d(F.conv2d(x, weight, bias), 2)
+    x = F.linear(x.flatten(1), state["head.fc1.weight"], state["head.fc1.bias"]).relu()
+    expected = F.linear(x, state["head.output.weight"], state["head.output.bias"])
+    torch.testing.assert_close(network(images), expected)

@@ -15,9 +15,15 @@ from convnets.models.mobilenet_v1 import separable
 from tests.models.peers import agree, carry
 
 
-@pytest.mark.parametrize(
-    ("name", "peer_name"), [("mobilenet_v1", "mobilenet_w1"), ("mobilenet_v1_05", "mobilenet_wd2")]
-)
+PYTORCHCV = {
+    "mobilenet_v1": "mobilenet_w1",
+    "mobilenet_v1_075": "mobilenet_w3d4",
+    "mobilenet_v1_05": "mobilenet_wd2",
+    "mobilenet_v1_025": "mobilenet_wd4",
+}
+
+
+@pytest.mark.parametrize(("name", "peer_name"), PYTORCHCV.items())
 def test_logits_equal_pytorchcv(name: str, peer_name: str) -> None:
     peer = get_model(peer_name)
     # Its 7x7 pooling fits 224 pixels alone; over the whole map it is the same there.

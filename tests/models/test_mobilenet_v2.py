@@ -1,27 +1,19 @@
-"""What is true of MobileNetV2 alone: Table 2, the rounding of widths, torchvision's logits."""
+"""What is true of MobileNetV2 alone: Table 2, its block, and the rounding of widths."""
 
 from __future__ import annotations
 
-import pytest
+from functools import partial
+
 import torch
-import torchvision
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models._utils import _make_divisible
 
+from convnets.layers.conv import conv_bn
+from convnets.layers.inverted_residual import InvertedResidual, multiple_of_8
 from convnets.models import create_model
-from convnets.models.mobilenet_v2 import InvertedResidual, multiple_of_8
-from tests.models.peers import agree, carry
 
-
-@pytest.mark.parametrize(
-    ("name", "width"),
-    [("mobilenet_v2", 1.0), ("mobilenet_v2_14", 1.4), ("mobilenet_v2_035", 0.35)],
-)
-def test_logits_equal_torchvision(name: str, width: float) -> None:
-    peer = torchvision.models.mobilenet_v2(width_mult=width)
-    network = create_model(name)
-    carry(peer, network)
-    agree(peer, network, 96)
+relu6_conv = partial(conv_bn, act=nn.ReLU6)
 
 
 def test_53_layers_and_the_maps_of_table_2() -> None:
@@ -47,14 +39,46 @@ def test_53_layers_and_the_maps_of_table_2() -> None:
 
 
 def test_block_adds_its_input_where_the_shape_stays_and_projects_without_activation() -> None:
-    kept = InvertedResidual(16, 16, 1, 6).eval()
-    strided = InvertedResidual(16, 16, 2, 6).eval()
+    kept = InvertedResidual(16, 16, hidden=96, conv=relu6_conv).eval()
+    strided = InvertedResidual(16, 16, hidden=96, stride=2, conv=relu6_conv).eval()
     nn.init.zeros_(kept.project.norm.weight)
     x = torch.randn(2, 16, 8, 8)
     torch.testing.assert_close(kept(x), x)
     out = strided(x)
     assert out.shape == (2, 16, 4, 4)
     assert out.min() < 0
+
+
+def test_block_is_figure_4d_written_out() -> None:
+    block = InvertedResidual(8, 8, hidden=48, kernel=5, conv=relu6_conv).eval()
+    x = 4 * torch.randn(2, 8, 6, 6)
+
+    def norm(values: Tensor, layer: nn.BatchNorm2d) -> Tensor:
+        nn.init.normal_(layer.running_mean)
+        nn.init.uniform_(layer.running_var, 0.5, 1)
+        mean, variance = (each[:, None, None] for each in (layer.running_mean, layer.running_var))
+        return (values - mean) / (variance + 1e-5).sqrt()
+
+    weight = block.expand.conv.weight[:, :, 0, 0]
+    wide = norm(torch.einsum("oc,bchw->bohw", weight, x), block.expand.norm).clamp(0, 6)
+    windows = F.pad(wide, (2, 2, 2, 2)).unfold(2, 5, 1).unfold(3, 5, 1)
+    filtered = torch.einsum("bchwij,cij->bchw", windows, block.depthwise.conv.weight[:, 0])
+    filtered = norm(filtered, block.depthwise.norm).clamp(0, 6)
+    weight = block.project.conv.weight[:, :, 0, 0]
+    thin = norm(torch.einsum("oc,bchw->bohw", weight, filtered), block.project.norm)
+    torch.testing.assert_close(block(x), x + thin)
+
+
+def test_drop_works_on_the_branch_alone() -> None:
+    class Nothing(nn.Module):
+        def forward(self, branch: Tensor) -> Tensor:
+            return 0 * branch
+
+    x = torch.randn(2, 16, 4, 4)
+    kept = InvertedResidual(16, 16, hidden=32, drop=Nothing()).eval()
+    assert torch.equal(kept(x), x)
+    wider = InvertedResidual(16, 24, hidden=32, drop=Nothing()).eval()
+    assert wider(x).any(), "a block without a shortcut is never dropped"
 
 
 def test_widths_round_as_in_the_authors_code() -> None:

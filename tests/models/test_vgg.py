@@ -1,35 +1,33 @@
-"""VGG's table, its memory for activations, and parity with torchvision."""
+"""VGG's table, its memory for activations, and its configurations A-LRN and C."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-import torchvision
 from torch import nn
+from torch.nn import functional as F
 
+from convnets.layers.response_norm import ResponseNorm
 from convnets.models import VARIANTS, create_model, vgg
-from tests.models.peers import agree, carry
-from tests.models.test_alexnet import narrow
 
 
-@pytest.mark.parametrize("name", ["vgg11", "vgg16", "vgg19"])
-def test_logits_equal_torchvision(name: str) -> None:
-    with torch.device("meta"):
-        peer = torchvision.models.get_model(name, num_classes=10, init_weights=False)
-    narrow(peer, 64)
-    _, row = VARIANTS[name]
-    network = vgg.VGG(vgg.Spec(row.spec.depths, hidden=64), num_classes=10)
-    carry(peer, network)
-    agree(peer, network, 32)
-
-
-@pytest.mark.parametrize(("name", "layers"), [("vgg11", 11), ("vgg16", 16), ("vgg19", 19)])
-def test_layers_of_table_1(name: str, layers: int) -> None:
+def convolutions(name: str) -> list[nn.Conv2d]:
     with torch.device("meta"):
         network = create_model(name)
-    weighted = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-    assert len(weighted) == layers
-    assert {m.kernel_size for m in weighted if isinstance(m, nn.Conv2d)} == {(3, 3)}
+    return [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        *(("vgg11", 11), ("vgg11_lrn", 11), ("vgg11_bn", 11), ("vgg13", 13), ("vgg13_bn", 13)),
+        *(("vgg16", 16), ("vgg16_c", 16), ("vgg16_bn", 16), ("vgg19", 19), ("vgg19_bn", 19)),
+    ],
+)
+def test_layers_of_table_1(name: str, layers: int) -> None:
+    assert len(convolutions(name)) + 3 == layers
+    kernels = {layer.kernel_size for layer in convolutions(name)}
+    assert kernels == ({(3, 3), (1, 1)} if name == "vgg16_c" else {(3, 3)})
 
 
 def test_vgg16_maps_by_hand() -> None:
@@ -67,3 +65,45 @@ def test_small_form_keeps_every_weight_and_twice_the_side() -> None:
         assert small.forward_features(images).shape[-2:] == (2, 2)
     shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (paper, small)]
     assert shapes[0] == shapes[1]
+
+
+def test_configuration_c_by_hand() -> None:
+    # Table 1: conv3-64 twice, conv3-128 twice, then three times two conv3 and a conv1.
+    table = [(64, 3), (64, 3), (128, 3), (128, 3)]
+    for width in (256, 512, 512):
+        table += [(width, 3), (width, 3), (width, 1)]
+    assert [(c.out_channels, c.kernel_size[0]) for c in convolutions("vgg16_c")] == table
+    params, channels = 0, 3
+    for width, kernel in table:
+        params += (kernel**2 * channels + 1) * width
+        channels = width
+    params += (7 * 7 * 512 + 1) * 4096 + (4096 + 1) * 4096 + (4096 + 1) * 1000
+    assert params == 133_638_952 == VARIANTS["vgg16_c"][1].params
+
+
+def test_a_lrn_is_a_with_one_normalisation_after_conv1() -> None:
+    spec = vgg.Spec((1, 1), widths=(8, 8), hidden=16)
+    plain = vgg.VGG(spec, num_classes=5).double().eval()
+    network = vgg.VGG(vgg.Spec((1, 1), "response", widths=(8, 8), hidden=16), num_classes=5)
+    network.load_state_dict(plain.state_dict())
+    images = 100 * torch.randn(2, 3, 16, 16, dtype=torch.float64)
+
+    def normalise(_module: nn.Module, _inputs: object, maps: torch.Tensor) -> torch.Tensor:
+        sums = F.pad(maps.square(), (0, 0, 0, 0, 2, 2)).unfold(1, 5, 1).sum(-1)
+        return maps / (2 + 1e-4 * sums) ** 0.75
+
+    plain.features.stem.conv1.register_forward_hook(normalise)
+    with torch.no_grad():
+        torch.testing.assert_close(network.double().eval()(images), plain(images))
+
+
+def test_only_a_lrn_normalises_responses_and_bn_follows_every_convolution() -> None:
+    counts = {}
+    for name in ("vgg16", "vgg16_bn", "vgg11_lrn"):
+        with torch.device("meta"):
+            modules = list(create_model(name).modules())
+        counts[name] = tuple(
+            sum(isinstance(module, kind) for module in modules)
+            for kind in (ResponseNorm, nn.BatchNorm2d)
+        )
+    assert counts == {"vgg16": (0, 0), "vgg16_bn": (0, 13), "vgg11_lrn": (1, 0)}

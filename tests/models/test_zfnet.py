@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from pytorchcv.models.zfnet import zfnet as peer_zfnet
+from pytorchcv.models import zfnet as peers
 from torch import nn
 
-from convnets.models import create_model, zfnet
+from convnets.layers.response_norm import ResponseNorm
+from convnets.models import VARIANTS, create_model, zfnet
 from tests.models.peers import agree, carry
-from tests.models.test_alexnet import narrow
 
+PYTORCHCV = {"zfnet": "zfnet", "zfnet_wide": "zfnetb"}
 LAYERS = ("stem.conv1", "stem.norm", "stage1.conv2", "stage1.norm", "stage2.conv5", "stage2")
 
 
-def test_logits_equal_pytorchcv_without_normalisation() -> None:
+def narrow(peer: nn.Module, hidden: int) -> nn.Module:
+    """Give memory to a peer built on the meta device, with ``hidden`` units in its hidden layers.
+
+    The 4096 they have hold nine in ten of the weights and no structure.
+    """
+    layers = [(name, m) for name, m in peer.named_modules() if isinstance(m, nn.Linear)]
+    (fc1, first), (fc2, _), (fc3, last) = layers
+    peer.set_submodule(fc1, nn.Linear(first.in_features, hidden))
+    peer.set_submodule(fc2, nn.Linear(hidden, hidden))
+    peer.set_submodule(fc3, nn.Linear(hidden, last.out_features))
+    return peer.to_empty(device="cpu")
+
+
+@pytest.mark.parametrize("name", PYTORCHCV)
+def test_logits_equal_pytorchcv_without_normalisation(name: str) -> None:
     # The peer normalises before pooling, Fig. 3 after it: both are compared without.
     with torch.device("meta"):
-        peer = peer_zfnet(num_classes=10)
+        peer = getattr(peers, PYTORCHCV[name])(num_classes=10)
     narrow(peer, 64)
-    network = zfnet.ZFNet(zfnet.Spec(hidden=64), num_classes=10)
+    _, row = VARIANTS[name]
+    network = zfnet.ZFNet(replace(row.spec, hidden=64), num_classes=10)
     for module in peer.modules():
         if hasattr(module, "use_lrn"):
             module.use_lrn = False
-    for name in ("features.stem.norm", "features.stage1.norm"):
-        network.set_submodule(name, nn.Identity())
+    for norm in ("features.stem.norm", "features.stage1.norm"):
+        network.set_submodule(norm, nn.Identity())
     carry(peer, network)
     agree(peer, network, 224)
 
 
-def test_normalisation_is_the_formula_of_alexnet() -> None:
-    maps = 50 * torch.randn(1, 7, 2, 2)
-    normal = zfnet.contrast_norm()(maps)
-    for i in range(7):
-        near = maps[0, max(0, i - 2) : i + 3].square().sum(0)
-        expected = maps[0, i] / (2 + 1e-4 * near) ** 0.75
-        torch.testing.assert_close(normal[0, i], expected)
+def test_normalisation_follows_pooling_in_the_first_two_stages() -> None:
+    with torch.device("meta"):
+        network = create_model("zfnet")
+    norms = [name for name, m in network.named_modules() if isinstance(m, ResponseNorm)]
+    assert norms == ["features.stem.norm", "features.stage1.norm"]
+    for stage in ("stem", "stage1"):
+        assert [name for name, _ in network.features.get_submodule(stage).named_children()][1:] == [
+            "pool",
+            "norm",
+        ]
 
 
 @pytest.mark.parametrize(
@@ -60,3 +81,13 @@ def test_eight_layers_with_weights_and_the_same_ones_small() -> None:
     assert len(weighted) == 8
     shapes = [{k: v.shape for k, v in n.state_dict().items()} for n in (paper, small)]
     assert shapes[0] == shapes[1]
+
+
+def test_the_wide_form_has_other_maps_in_the_last_three_convolutions_alone() -> None:
+    with torch.device("meta"):
+        wide, plain = create_model("zfnet_wide"), create_model("zfnet")
+    convolutions = [
+        [m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d)]
+        for network in (wide, plain)
+    ]
+    assert convolutions == [[96, 256, 512, 1024, 512], [96, 256, 384, 384, 256]]

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from convnets.analysis.channels import input_channels
 from convnets.analysis.cost import LayerCost, Profile
 from convnets.analysis.counting import operation_cost, operation_name, shares_memory
 from convnets.analysis.field import FieldTracker, memory
 from convnets.analysis.grid import Field
-from convnets.analysis.twin import input_channels, on_meta
 from convnets.errors import UsageError
+from convnets.layers.meta import on_meta
 
 
 def profile(

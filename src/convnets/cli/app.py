@@ -9,8 +9,11 @@ import typer
 from convnets import __version__
 from convnets.cli import (
     bench,
+    compare,
     data,
     evaluate,
+    explain,
+    ladder,
     models,
     predict,
     recipes,
@@ -42,5 +45,6 @@ def top(
     return 0
 
 
-for verb in (bench, train, evaluate, predict, report, models, show, recipes, data):
+for verb in (bench, train, evaluate, predict, report, models, ladder, show, compare, recipes, data):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
+app.add_typer(explain.app, name="explain")

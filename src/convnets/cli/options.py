@@ -43,6 +43,8 @@ NoWeights = Annotated[
     bool, typer.Option("--no-weights", help="Keep no checkpoint of a finished run.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, exact.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]
 Checkpoint = Annotated[Path, typer.Argument(help="A run's folder, or a checkpoint in it.")]
 
 
@@ -55,6 +57,17 @@ def chosen_recipe(
     shorthand = {"epochs": epochs, "stem": stem, "input_size": size}
     given = [f"{field}={value}" for field, value in shorthand.items() if value is not None]
     return with_changes(load_recipe(name), [*given, *(changes or [])])
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """Positive whole numbers with commas between them."""
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise typer.BadParameter(f"{text!r} is not positive whole numbers with commas, as 1,32")
+    return numbers
 
 
 def this_command() -> str:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import os
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -18,14 +15,12 @@ from convnets.data.cifar import read_cifar
 from convnets.data.idx import read_idx_split
 from convnets.data.parquet import read_parquet
 from convnets.data.sets import ImageArrays, ImageSet, OnError, Progress, image_set
-from convnets.errors import BadData, EnvironmentFailure
-from convnets.files import atomic_write, walk
+from convnets.download import download, user_cache
+from convnets.files import walk
 
 IDX = tuple(
     (f"{split}-images-idx3-ubyte", f"{split}-labels-idx1-ubyte") for split in ("train", "t10k")
 )
-TIMEOUT = 30.0
-PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -125,8 +120,8 @@ def load_known(
 ) -> ImageSet:
     """Load a known set from where it lies, or download it first.
 
-    Raises ``EnvironmentFailure`` where it is missing and cannot be downloaded, ``BadData`` where
-    its files are damaged.
+    Raises ``EnvironmentFailure`` where it is missing and cannot be downloaded, ``BadInput`` where
+    its files are damaged or are others than those published.
     """
     known = KNOWN[name]
     if known.layout == "built in":
@@ -148,9 +143,7 @@ def _roots(data_dir: Path | None) -> list[Path]:
     roots = [] if data_dir is None else [Path(data_dir)]
     if os.environ.get("CONVNETS_DATA"):
         roots.append(Path(os.environ["CONVNETS_DATA"]))
-    cache = os.environ.get("XDG_CACHE_HOME")
-    roots.append((Path(cache) if cache else Path.home() / ".cache") / "convnets")
-    return roots
+    return [*roots, user_cache()]
 
 
 def read_from(
@@ -212,40 +205,13 @@ def _built_in(name: str, known: KnownSet) -> ImageSet:
 
 
 def _download(known: KnownSet, places: Sequence[Path], progress: Progress | None) -> None:
-    """Fetch a set's files into the first of ``places``, each whole and checked or not at all."""
+    """Fetch a set's files into the first of ``places``."""
     for remote in known.files:
-        path, url = places[0] / remote.name, known.url + remote.name
-        if path.is_file():
-            continue
-        # The network's errors are OSErrors, as the disk's are: told apart before the write.
-        try:
-            response = urllib.request.urlopen(url, timeout=TIMEOUT)
-        except (OSError, http.client.HTTPException) as error:
-            raise EnvironmentFailure(
-                f"{remote.name} is in none of {', '.join(map(str, places))}, and {url} does not "
-                f"answer ({getattr(error, 'reason', error)}); fetch it by hand into {places[0]}"
-            ) from error
-        with response:
-            atomic_write(path, _received(response, url, remote, progress))
-
-
-def _received(
-    response: BinaryIO, url: str, remote: Remote, progress: Progress | None
-) -> Iterator[bytes]:
-    """The bytes of a download; ends in an error unless size and checksum are as published."""
-    digest = hashlib.sha256()
-    done = 0
-    while done <= remote.size:
-        try:
-            piece = response.read(PIECE)
-        except (OSError, http.client.HTTPException) as error:
-            raise EnvironmentFailure(f"{url}: the download broke off: {error}") from error
-        if not piece:
-            break
-        digest.update(piece)
-        done += len(piece)
-        if progress is not None:
-            progress(f"downloading {remote.name}", min(done, remote.size), remote.size)
-        yield piece
-    if done != remote.size or digest.hexdigest() != remote.sha256:
-        raise BadData(f"{url}: not the published file: its size or SHA-256 is another")
+        download(
+            known.url + remote.name,
+            places[0] / remote.name,
+            sha256=remote.sha256,
+            size=remote.size,
+            hint=f"{remote.name} is in none of {', '.join(map(str, places))}, and ",
+            progress=progress,
+        )

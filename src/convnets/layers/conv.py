@@ -1,4 +1,4 @@
-"""Convolutions with what follows them as one block, and the two kinds of head."""
+"""Convolutions with what follows them as one block, pooling, and the kinds of head."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnets.layers.network import stack
+
+NOT_IN_PLACE = (nn.GELU, nn.Sigmoid, nn.Tanh)
 
 
 class Convolution(nn.Conv2d):
@@ -41,49 +43,85 @@ class Convolution(nn.Conv2d):
         return F.conv2d(x, weight, self.bias, self.stride, needed, groups=self.groups)
 
 
+class SameConvolution(Convolution):
+    """A convolution padded as TensorFlow's ``SAME``: the output is the input over the stride.
+
+    What odd padding is left goes to the right and below. ``padding`` is not heeded.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = []
+        for kernel, stride, side in zip(self.kernel_size, self.stride, x.shape[-2:], strict=True):
+            missing = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+            sides.append((missing // 2, missing - missing // 2))
+        (top, bottom), (left, right) = sides
+        if top == bottom and left == right:
+            return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), groups=self.groups)
+        padded = F.pad(x, (left, right, top, bottom))
+        return F.conv2d(padded, self.weight, self.bias, self.stride, groups=self.groups)
+
+
 def conv_bn(
+    in_channels: int,
+    out_channels: int,
+    kernel: int | tuple[int, int],
+    *,
+    stride: int = 1,
+    padding: int | None = None,
+    groups: int = 1,
+    bias: bool = False,
+    eps: float = 1e-5,
+    momentum: float = 0.1,
+    act: type[nn.Module] | None = nn.ReLU,
+    convolution: type[Convolution] = Convolution,
+) -> nn.Sequential:
+    """Convolution, batch normalisation and, unless ``act`` is None, an activation.
+
+    ``padding`` None keeps the size at stride 1. Children: ``conv``, ``norm``, ``act``.
+    """
+    rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
+    parts: list[tuple[str, nn.Module]] = [
+        (
+            "conv",
+            convolution(
+                in_channels,
+                out_channels,
+                (rows, columns),
+                stride=stride,
+                padding=(rows // 2, columns // 2) if padding is None else padding,
+                groups=groups,
+                bias=bias,
+            ),
+        ),
+        ("norm", nn.BatchNorm2d(out_channels, eps=eps, momentum=momentum)),
+    ]
+    if act is not None:
+        parts.append(("act", act() if act in NOT_IN_PLACE else act(inplace=True)))
+    return stack(*parts)
+
+
+def conv_relu(
     in_channels: int,
     out_channels: int,
     kernel: int,
     *,
     stride: int = 1,
-    padding: int | None = None,
+    padding: int,
     groups: int = 1,
-    eps: float = 1e-5,
-    act: type[nn.Module] | None = nn.ReLU,
-) -> nn.Sequential:
-    """Convolution without bias, batch normalisation and, unless ``act`` is None, an activation.
-
-    ``padding`` None keeps the size at stride 1. Children: ``conv``, ``norm``, ``act``.
-    """
-    parts: list[tuple[str, nn.Module]] = [
-        (
-            "conv",
-            Convolution(
-                in_channels,
-                out_channels,
-                kernel,
-                stride=stride,
-                padding=kernel // 2 if padding is None else padding,
-                groups=groups,
-                bias=False,
-            ),
-        ),
-        ("norm", nn.BatchNorm2d(out_channels, eps=eps)),
-    ]
-    if act is not None:
-        parts.append(("act", act(inplace=True)))
-    return stack(*parts)
-
-
-def conv_relu(
-    in_channels: int, out_channels: int, kernel: int, *, stride: int = 1, padding: int
 ) -> nn.Sequential:
     """Convolution with bias, and ReLU."""
-    return stack(
-        ("conv", nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=padding)),
-        ("act", nn.ReLU(inplace=True)),
+    convolution = nn.Conv2d(
+        in_channels, out_channels, kernel, stride=stride, padding=padding, groups=groups
     )
+    return stack(("conv", convolution), ("act", nn.ReLU(inplace=True)))
+
+
+def overlapping_pool() -> nn.MaxPool2d:
+    """The largest of 3x3 pixels, two pixels apart; the last window may hang over the edge.
+
+    Caffe's rounding, by which 54 becomes 27 and 55 becomes 27 too.
+    """
+    return nn.MaxPool2d(3, stride=2, ceil_mode=True)
 
 
 def pooled_head(in_features: int, num_classes: int, *, dropout: float = 0.0) -> nn.Sequential:
@@ -114,4 +152,21 @@ def dense_head(in_channels: int, side: int, hidden: int, num_classes: int) -> nn
         ("act2", nn.ReLU(inplace=True)),
         ("dropout2", nn.Dropout(0.5)),
         ("fc3", nn.Linear(hidden, num_classes)),
+    )
+
+
+def convolutional_head(
+    in_channels: int, num_classes: int, *, dropout: float = 0.0
+) -> nn.Sequential:
+    """A map for each class by a 1x1 convolution and ReLU, and its mean as logit.
+
+    The head of Network in Network (Lin et al. 2013, Section 3.2) and of SqueezeNet.
+    """
+    parts: list[tuple[str, nn.Module]] = [("dropout", nn.Dropout(dropout))] if dropout else []
+    return stack(
+        *parts,
+        ("conv", nn.Conv2d(in_channels, num_classes, 1)),
+        ("act", nn.ReLU(inplace=True)),
+        ("pool", nn.AdaptiveAvgPool2d(1)),
+        ("flatten", nn.Flatten(1)),
     )

@@ -16,3 +16,31 @@ def initialise_he2015(network: nn.Module) -> None:
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
     nn.init.normal_(layers[-1].weight, std=0.01)
+
+
+def initialise_tan2018(network: nn.Module) -> None:
+    """Normal kernels of variance 2 / fan-out, a uniform classifier, biases 0.
+
+    The papers of MnasNet (arXiv:1807.11626) and both EfficientNets leave it to their code: the fan
+    of a depthwise kernel is its area, and the classifier draws from +-1 / sqrt(number of classes).
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.weight[:, 0].numel() // module.groups
+            nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
+        elif isinstance(module, nn.Linear):
+            bound = module.out_features**-0.5
+            nn.init.uniform_(module.weight, -bound, bound)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def initialise_truncated(network: nn.Module) -> None:
+    """Truncated normal weights of deviation 0.02, biases 0, as the code of DeiT and Swin has it."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from convnets.errors import InputTooSmall, UnknownName, UsageError
+from convnets.layers.meta import on_meta
 
 LARGEST_TRIED = 1024
 
@@ -41,6 +41,13 @@ class ConvNet(nn.Module):
         logits: Tensor = self.head(self.forward_features(images))
         return logits
 
+    def forward_auxiliary(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the logits, and by name what the auxiliary heads give, which ``forward`` skips.
+
+        A network without a child ``auxiliary`` has none.
+        """
+        return self(images), {}
+
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the last feature map, before pooling and classifier.
 
@@ -69,16 +76,21 @@ class ConvNet(nn.Module):
     def forward_intermediates(self, images: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the output of each named module (``"features.stage2"``), in order of execution.
 
-        Raises ``UnknownName`` for a name that ``named_modules`` does not have.
+        Of a stage that hands on several maps it is the last. Raises ``UnknownName`` for a name that
+        ``named_modules`` does not have.
         """
         wanted = set(names)
         modules = dict(self.named_modules())
         if unknown := wanted - modules.keys():
             raise UnknownName("layer", min(unknown), (known for known in modules if known))
         maps: dict[str, Tensor] = {}
+
+        def keep(name: str, output: Tensor | tuple[Tensor, ...]) -> None:
+            maps[name] = output if isinstance(output, Tensor) else output[-1]
+
         hooks = [
             modules[name].register_forward_hook(
-                lambda _module, _inputs, output, name=name: maps.update({name: output})
+                lambda _module, _inputs, output, name=name: keep(name, output)
             )
             for name in wanted
         ]
@@ -103,12 +115,12 @@ def stack(*named: tuple[str, nn.Module]) -> nn.Sequential:
 
 def failing_layer(network: ConvNet, height: int, width: int) -> str | None:
     """Name the first layer that cannot take an image of this size, or None if all can."""
-    return _first_failure(_on_meta(network), height, width)
+    return _first_failure(on_meta(network, hooks=False), height, width)
 
 
 def smallest_input(network: ConvNet) -> int:
     """Side in pixels of the smallest square image that the network takes."""
-    twin = _on_meta(network)
+    twin = on_meta(network, hooks=False)
 
     def fits(side: int) -> bool:
         return _first_failure(twin, side, side) is None
@@ -120,18 +132,6 @@ def smallest_input(network: ConvNet) -> int:
             raise UsageError(f"no input up to {LARGEST_TRIED}x{LARGEST_TRIED} fits this network")
     sides = range(enough // 2 + 1, enough + 1)
     return sides[bisect_left(sides, True, key=fits)]
-
-
-def _on_meta(network: ConvNet) -> ConvNet:
-    """A copy without memory or values: shapes alone."""
-    tensors = (*network.parameters(), *network.buffers())
-    # deepcopy takes what it finds in the memo for a copy already made.
-    memo: dict[int, Any] = {id(tensor): tensor.to("meta") for tensor in tensors}
-    # Whoever watches the network, a profiler for one, is not to watch the copy.
-    for module in network.modules():
-        for hooks in (module._forward_hooks, module._forward_pre_hooks):
-            memo[id(hooks)] = OrderedDict()
-    return copy.deepcopy(network, memo).eval()
 
 
 def _first_failure(twin: ConvNet, height: int, width: int) -> str | None:

@@ -13,26 +13,71 @@ from convnets.errors import UnknownName, UsageError
 from convnets.layers.network import ConvNet, failing_layer
 from convnets.models import (
     alexnet,
+    capsnet,
     convnext,
+    convnext_v2,
+    densenet,
+    densenet_cifar,
+    efficientnet,
+    efficientnet_v2,
     googlenet,
+    inception_resnet,
+    inception_v2,
+    inception_v3,
+    inception_v4,
+    ladder,
     lenet,
+    mnasnet,
     mobilenet_v1,
     mobilenet_v2,
+    mobilenet_v3,
+    nin,
+    preact_resnet,
     resnet,
+    resnet_cifar,
+    resnext,
+    senet,
+    squeezenet,
+    van,
     vgg,
+    wide_resnet,
+    xception,
     zfnet,
 )
+from convnets.models.budget import parse_budget, published_figures
 
 FAMILIES: tuple[Family, ...] = (
     lenet.FAMILY,
     alexnet.FAMILY,
     zfnet.FAMILY,
+    nin.FAMILY,
     vgg.FAMILY,
     googlenet.FAMILY,
+    inception_v2.FAMILY,
+    inception_v3.FAMILY,
     resnet.FAMILY,
+    resnet_cifar.FAMILY,
+    inception_v4.FAMILY,
+    inception_resnet.FAMILY,
+    preact_resnet.FAMILY,
+    wide_resnet.FAMILY,
+    squeezenet.FAMILY,
+    densenet.FAMILY,
+    densenet_cifar.FAMILY,
+    xception.FAMILY,
+    resnext.FAMILY,
     mobilenet_v1.FAMILY,
+    senet.FAMILY,
+    capsnet.FAMILY,
     mobilenet_v2.FAMILY,
+    mnasnet.FAMILY,
+    mobilenet_v3.FAMILY,
+    efficientnet.FAMILY,
+    efficientnet_v2.FAMILY,
     convnext.FAMILY,
+    ladder.FAMILY,
+    van.FAMILY,
+    convnext_v2.FAMILY,
 )
 VARIANTS: dict[str, tuple[Family, Variant]] = {
     name: (family, variant) for family in FAMILIES for name, variant in family.variants.items()
@@ -44,6 +89,33 @@ def list_models(pattern: str = "*") -> list[str]:
     if not any(c in pattern for c in "*?["):
         pattern = f"*{pattern}*"
     return [name for name in VARIANTS if fnmatch.fnmatchcase(name, pattern.lower())]
+
+
+def find_models(
+    pattern: str = "*", *, family: str | None = None, budget: str | None = None
+) -> dict[str, tuple[Family, Variant]]:
+    """Rows by name: those that match ``pattern``, of one family, within a budget.
+
+    ``budget`` is written as ``"params<5M,macs<600M"``. Raises ``UsageError`` where nothing fits.
+    """
+    families = [each.name for each in FAMILIES]
+    if family is not None and family not in families:
+        raise UnknownName("family", family, families)
+    names = list_models(pattern)
+    if not names:
+        raise UnknownName("model", pattern, VARIANTS)
+    limits = parse_budget(budget) if budget else ()
+    rows = {name: VARIANTS[name] for name in names}
+    found = {
+        name: row
+        for name, row in rows.items()
+        if family in (None, row[0].name)
+        and all(limit.allows(published_figures(*row)) for limit in limits)
+    }
+    if not found:
+        among = f"{pattern!r}" if family is None else f"{pattern!r} of {family}"
+        raise UsageError(f"no network among {among} is within the budget {budget}")
+    return found
 
 
 def find_variant(name: str) -> tuple[Family, Variant]:

@@ -4,7 +4,8 @@ Convolutions with shared weights, alternating with subsampling, learn from pixel
 designed by hand. ``lenet5`` is the network of 1998, to its output of Euclidean radial basis
 functions on fixed bitmaps, with the loss that goes with them (``LeNet5.criterion``).
 ``lenet5_modern`` is what text books call LeNet-5 today: every map of C3 sees every map of S2,
-pooling has no parameters, and the output is linear. ``lenet_wide`` is a reconstruction from a
+pooling has no parameters, and the output is linear. ``lenet5_caffe`` is the wider one of Caffe's
+examples, which papers on compression call LeNet-5. ``lenet_wide`` is a reconstruction from a
 lecture's "2 conv + 2 fc, 4.5 M parameters" with 10 classes, whose layers are not on record:
 4,498,730 parameters here.
 """
@@ -58,12 +59,15 @@ RUBBISH_PENALTY = 10.0
 class Spec:
     """What varies: the network of 1998, or for today's forms their widths and activation.
 
-    ``modern`` has tanh and average pooling, ``rectified`` ReLU and max pooling.
+    ``modern`` has tanh and average pooling, ``rectified`` ReLU and max pooling; ``caffe`` is the
+    latter without an activation between convolutions. ``side`` is that of the map before the first
+    linear layer.
     """
 
-    form: Literal["1998", "modern", "rectified"]
+    form: Literal["1998", "modern", "rectified", "caffe"]
     maps: tuple[int, int] = (6, 16)
     hidden: tuple[int, ...] = (120, 84)
+    side: int = 5
     stem: Stem = "paper"
 
 
@@ -215,28 +219,26 @@ def initialise_lecun1998(network: nn.Module) -> None:
 class LeNet(ConvNet):
     """Two dense 5x5 convolutions with pooling and two or three linear layers, as built today.
 
-    Images larger than 32x32 are pooled to the 5x5 pixels that the first linear layer takes.
+    Larger images than 32x32, or Caffe's 28x28, are pooled to what the first linear layer takes.
     The weights are those that torch draws by default, like any text book's.
     """
 
     def __init__(self, spec: Spec, *, in_chans: int = 1, num_classes: int = 10) -> None:
         super().__init__(spec, in_chans=in_chans, num_classes=num_classes)
-        rectified = spec.form == "rectified"
-        act = nn.ReLU if rectified else nn.Tanh
-        pool = nn.MaxPool2d if rectified else nn.AvgPool2d
-        first, second = spec.maps
-        self.features = stack(
-            (
-                "stem",
-                stack(("conv", nn.Conv2d(in_chans, first, 5)), ("act", act()), ("pool", pool(2))),
-            ),
-            (
-                "stage1",
-                stack(("conv", nn.Conv2d(first, second, 5)), ("act", act()), ("pool", pool(2))),
-            ),
-        )
-        self.head = stack(("pool", nn.AdaptiveAvgPool2d(5)), ("flatten", nn.Flatten(1)))
-        width = second * 25
+        modern = spec.form == "modern"
+        act = nn.Tanh if modern else nn.ReLU
+        pool = nn.AvgPool2d if modern else nn.MaxPool2d
+        between = nn.Identity if spec.form == "caffe" else act
+        self.features = nn.Sequential()
+        channels = in_chans
+        for name, maps in zip(("stem", "stage1"), spec.maps, strict=True):
+            conv = nn.Conv2d(channels, maps, 5)
+            self.features.add_module(
+                name, stack(("conv", conv), ("act", between()), ("pool", pool(2)))
+            )
+            channels = maps
+        self.head = stack(("pool", nn.AdaptiveAvgPool2d(spec.side)), ("flatten", nn.Flatten(1)))
+        width = channels * spec.side**2
         for index, hidden in enumerate(spec.hidden, start=1):
             self.head.add_module(f"fc{index}", nn.Linear(width, hidden))
             self.head.add_module(f"act{index}", act())
@@ -265,6 +267,10 @@ FAMILY = Family(
         "lenet5_modern": Variant(Spec("modern"), params=61_706, params_10=61_706, macs=416_520,
             counted_in="hand count, test_lenet.py", input_size=32, in_chans=1, num_classes=10,
             note="dense C3, pooling without parameters, linear output"),
+        "lenet5_caffe": Variant(Spec("caffe", maps=(20, 50), hidden=(500,), side=4), params=431_080,
+            params_10=431_080, macs=2_293_000, counted_in="hand count, test_lenet.py",
+            input_size=28, in_chans=1, num_classes=10,
+            note="Caffe's example; the LeNet-5 of 431 K parameters in Deep Compression"),
         "lenet_wide": Variant(Spec("rectified", maps=(96, 160), hidden=(1024,)), params=4_498_730,
             params_10=4_498_730, macs=48_151_040, counted_in="hand count, test_lenet.py",
             input_size=32, num_classes=10,

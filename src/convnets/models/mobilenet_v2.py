@@ -7,12 +7,14 @@ layer that thins again is linear, since ReLU would lose what few channels hold.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from torch import Tensor, nn
+from torch import nn
 
 from convnets.catalog import Family, Published, Stem, Variant
 from convnets.layers.conv import conv_bn, pooled_head
 from convnets.layers.initialise import initialise_he2015
+from convnets.layers.inverted_residual import InvertedResidual, multiple_of_8
 from convnets.layers.network import ConvNet, stack
 
 
@@ -50,56 +52,32 @@ class Spec:
     stem: Stem = "paper"
 
 
-def multiple_of_8(channels: float) -> int:
-    """The nearest multiple of 8, or the next one where that would lose more than a tenth.
-
-    The rule is in the authors' code (tensorflow/models, ``make_divisible``), not in the paper.
-    """
-    nearest = max(8, int(channels + 4) // 8 * 8)
-    return nearest if nearest >= 0.9 * channels else nearest + 8
-
-
-class InvertedResidual(nn.Module):
-    """1x1 wider, depthwise 3x3, linear 1x1 back; input added where the shape stays (Fig. 4d)."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        hidden = in_channels * expansion
-        self.expand = (
-            nn.Identity() if expansion == 1 else conv_bn(in_channels, hidden, 1, act=nn.ReLU6)
-        )
-        self.depthwise = conv_bn(hidden, hidden, 3, stride=stride, groups=hidden, act=nn.ReLU6)
-        self.project = conv_bn(hidden, out_channels, 1, act=None)
-        self.residual = stride == 1 and in_channels == out_channels
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.project(self.depthwise(self.expand(x)))
-        return x + out if self.residual else out
-
-
 class MobileNetV2(ConvNet):
     """The network of Table 2; a stage is one row, ``final`` the 1x1 convolution after them."""
 
     def __init__(self, spec: Spec, *, in_chans: int = 3, num_classes: int = 1000) -> None:
         super().__init__(spec, in_chans=in_chans, num_classes=num_classes)
+        conv = partial(conv_bn, act=nn.ReLU6)
         channels = multiple_of_8(STEM_WIDTH * spec.width)
         stride = 1 if spec.stem == "small" else 2
-        stem = conv_bn(in_chans, channels, 3, stride=stride, act=nn.ReLU6)
-        self.features = stack(("stem", stem))
+        self.features = stack(("stem", conv(in_chans, channels, 3, stride=stride)))
         for index, row in enumerate(spec.stages, start=1):
             stage = nn.Sequential()
             out_channels = multiple_of_8(row.channels * spec.width)
-            for block in range(row.depth):
-                stride = 1 if block else row.stride
-                stage.add_module(
-                    f"block{block + 1}",
-                    InvertedResidual(channels, out_channels, stride, row.expansion),
+            for number in range(1, row.depth + 1):
+                block = InvertedResidual(
+                    channels,
+                    out_channels,
+                    hidden=channels * row.expansion,
+                    stride=row.stride if number == 1 else 1,
+                    conv=conv,
                 )
+                stage.add_module(f"block{number}", block)
                 channels = out_channels
             self.features.add_module(f"stage{index}", stage)
         # The last layer is not thinned, only widened (Section 4).
         final = multiple_of_8(FINAL_WIDTH * max(1.0, spec.width))
-        self.features.add_module("final", conv_bn(channels, final, 1, act=nn.ReLU6))
+        self.features.add_module("final", conv(channels, final, 1))
         self.head = pooled_head(final, num_classes, dropout=0.2)
         # The paper does not say how its weights start.
         initialise_he2015(self)

@@ -1,7 +1,8 @@
 """ZFNet (Zeiler and Fergus 2013, arXiv:1311.2901).
 
 Looking at what AlexNet's layers respond to showed dead filters and aliasing in its first two;
-smaller kernels and strides there mend both. This is the network of Fig. 3.
+smaller kernels and strides there mend both. ``zfnet`` is the network of Fig. 3, ``zfnet_wide`` the
+one with more maps in its last three convolutions, which Table 2 has beside it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from dataclasses import dataclass
 from torch import nn
 
 from convnets.catalog import Family, Published, Stem, Variant
-from convnets.layers.conv import conv_relu, dense_head
+from convnets.layers.conv import conv_relu, dense_head, overlapping_pool
 from convnets.layers.initialise import initialise_he2015
 from convnets.layers.network import ConvNet, stack
+from convnets.layers.response_norm import ResponseNorm
 
 
 @dataclass(frozen=True)
@@ -25,39 +27,34 @@ class Spec:
     stem: Stem = "paper"
 
 
-def pool() -> nn.MaxPool2d:
-    """3x3 windows, two pixels apart; the last may hang over the edge (110 -> 55 in Fig. 3)."""
-    return nn.MaxPool2d(3, stride=2, ceil_mode=True)
+def pooled_and_normalised(name: str, convolution: nn.Module) -> nn.Sequential:
+    """Normalisation follows pooling, as the caption of Fig. 3 has it.
 
-
-def contrast_norm() -> nn.LocalResponseNorm:
-    """Normalisation across maps with AlexNet's constants, as the paper prints none of its own.
-
-    torch divides alpha by the number of maps, 5; AlexNet's alpha of 1e-4 is not divided.
+    Its constants are AlexNet's: the paper prints none of its own.
     """
-    return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+    return stack((name, convolution), ("pool", overlapping_pool()), ("norm", ResponseNorm()))
 
 
 class ZFNet(ConvNet):
-    """The network of Fig. 3; normalisation follows pooling, as its caption has it."""
+    """The network of Fig. 3."""
 
     def __init__(self, spec: Spec, *, in_chans: int = 3, num_classes: int = 1000) -> None:
         super().__init__(spec, in_chans=in_chans, num_classes=num_classes)
         first, second, third, fourth, fifth = spec.maps
         small = spec.stem == "small"
-        # The paddings are those that give the map sizes of Fig. 3: 110, 55, 26, 13 and 6.
+        # The paddings and the poolings' rounding give the map sizes of Fig. 3: 110, 55, 26, 13, 6.
         conv1 = conv_relu(in_chans, first, 7, stride=2, padding=3 if small else 1)
         conv2 = conv_relu(first, second, 5, stride=2, padding=2 if small else 0)
         self.features = stack(
-            ("stem", stack(("conv1", conv1), ("pool", pool()), ("norm", contrast_norm()))),
-            ("stage1", stack(("conv2", conv2), ("pool", pool()), ("norm", contrast_norm()))),
+            ("stem", pooled_and_normalised("conv1", conv1)),
+            ("stage1", pooled_and_normalised("conv2", conv2)),
             (
                 "stage2",
                 stack(
                     ("conv3", conv_relu(second, third, 3, padding=1)),
                     ("conv4", conv_relu(third, fourth, 3, padding=1)),
                     ("conv5", conv_relu(fourth, fifth, 3, padding=1)),
-                    ("pool", nn.Identity() if small else pool()),
+                    ("pool", nn.Identity() if small else overlapping_pool()),
                 ),
             ),
         )
@@ -78,6 +75,11 @@ FAMILY = Family(
             macs=1_168_032_896, counted_in="pytorchcv:zfnet",
             published=Published(source="Table 2 of the first preprint, 1 convnet",
                 top1_error="38.3", top5_error="16.4")),
+        "zfnet_wide": Variant(Spec((96, 256, 512, 1024, 512)), params=107_627_624,
+            params_10=103_571_594, macs=2_476_704_896, counted_in="pytorchcv:zfnetb",
+            published=Published(source="Table 2, 1 convnet (b)", top1_error="37.5",
+                top5_error="16.0"),
+            note="512, 1024 and 512 maps in the last three convolutions"),
     },
 )
 # fmt: on

@@ -15,11 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from convnets.analysis.cost import LayerCost, Profile
 from convnets.catalog import Family, Variant
 from convnets.errors import printable
 from convnets.records import Result
-from convnets.report.format import NOTHING, count, duration, memory, percent, rate
+from convnets.report.format import NOTHING, count, duration, memory, percent, plural, rate
 
 Cell = tuple[str, bool]
 
@@ -44,8 +43,11 @@ def pairs(rows: Iterable[tuple[str, object]]) -> Table:
     return shown
 
 
-def model_table(rows: Mapping[str, tuple[Family, Variant]]) -> Table:
-    """Networks with their paper's year, exact cost, and published top-1 error."""
+Rows = Mapping[str, tuple[Family, Variant]]
+
+
+def model_table(rows: Rows, weights: Mapping[str, Sequence[str]]) -> Table:
+    """Networks with their paper's year, exact cost, published top-1 error and released weights."""
     columns = [
         ("Name", False),
         ("Family", False),
@@ -53,9 +55,9 @@ def model_table(rows: Mapping[str, tuple[Family, Variant]]) -> Table:
         ("Params", True),
         ("MACs", True),
         ("Input", True),
-        ("Classes", True),
         ("Top-1 error %", True),
         ("Published in", False),
+        ("Weights", False),
     ]
     body = [
         (
@@ -65,16 +67,16 @@ def model_table(rows: Mapping[str, tuple[Family, Variant]]) -> Table:
             count(variant.params),
             count(variant.macs),
             f"{variant.input_size}x{variant.input_size}x{variant.in_chans}",
-            variant.num_classes,
             variant.published and variant.published.top1_error,
             variant.published.source if variant.published else "",
+            ", ".join(weights[name]),
         )
         for name, (family, variant) in rows.items()
     ]
-    return table(columns, body)
+    return table(columns, body, caption=plural(len(rows), "network"))
 
 
-def model_records(rows: Mapping[str, tuple[Family, Variant]]) -> list[dict[str, Any]]:
+def model_records(rows: Rows, weights: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """The same rows, exact, for JSON."""
     return [
         {
@@ -92,55 +94,11 @@ def model_records(rows: Mapping[str, tuple[Family, Variant]]) -> list[dict[str, 
             "num_classes": variant.num_classes,
             "small_stem": family.small_stem,
             "published": asdict(variant.published) if variant.published else None,
+            "weights": list(weights[name]),
             "note": variant.note,
         }
         for name, (family, variant) in rows.items()
     ]
-
-
-def profile_table(cost: Profile, stem: str) -> Table:
-    """A network's layers as a tree, and their sums; memory is of float32."""
-    columns = [
-        ("Layer", False),
-        ("Kind", False),
-        ("Output", False),
-        ("Params", True),
-        ("MACs", True),
-        ("FLOPs", True),
-        ("Activations", True),
-        ("Kept for backward", True),
-        ("Field", True),
-        ("Stride", True),
-    ]
-    body = [
-        (
-            "  " * (layer.depth - 1) + (layer.name.rpartition(".")[2] or "(network)"),
-            layer.kind,
-            "x".join(str(side) for side in layer.output_shape[1:]),
-            *_costs(layer),
-            _extent(layer.receptive_field),
-            _extent(layer.stride),
-        )
-        for layer in cost.layers
-    ]
-    body.append(("total", "", "", *_costs(cost), "", ""))
-    left = ", ".join(f"{name} ({runs})" for name, runs in cost.uncounted) or "nothing"
-    shape = "x".join(str(side) for side in cost.input_shape)
-    return table(columns, body, caption=f"{stem} stem, input {shape}, float32; not counted: {left}")
-
-
-def _costs(cost: LayerCost | Profile) -> tuple[str, ...]:
-    sizes = (cost.activation_bytes, cost.kept_bytes)
-    return tuple(
-        [count(value) if value else NOTHING for value in (cost.params, cost.macs, cost.flops)]
-        + [memory(value) if value else NOTHING for value in sizes]
-    )
-
-
-def _extent(pixels: float | tuple[float, ...] | None) -> str | None:
-    if pixels is None:
-        return None
-    return "x".join(f"{side:g}" for side in (pixels if isinstance(pixels, tuple) else (pixels,)))
 
 
 def recipes_table(records: Sequence[Mapping[str, Any]]) -> Table:

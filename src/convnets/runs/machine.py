@@ -1,12 +1,10 @@
-"""What machine this is, and how much memory a run took on it."""
+"""What machine this is."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import platform
-import resource
-import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -14,7 +12,6 @@ import torch
 
 from convnets import __version__
 from convnets.records import Machine
-from convnets.training.engine import release_freed_memory
 
 
 def this_machine() -> Machine:
@@ -40,29 +37,3 @@ def processor_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def reset_peak_memory(device: torch.device) -> None:
-    """Start a new count of the peak, where the system can."""
-    release_freed_memory()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    with contextlib.suppress(OSError):
-        descriptor = os.open("/proc/self/clear_refs", os.O_WRONLY)
-        try:
-            os.write(descriptor, b"5")  # Linux: resets VmHWM
-        finally:
-            os.close(descriptor)
-
-
-def peak_memory(device: torch.device) -> int:
-    """Bytes: the allocator's peak on an accelerator, the process's resident peak on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                return int(line.split()[1]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -11,9 +11,10 @@ from PIL import Image
 
 from convnets import records
 from convnets.data import ImageSet
+from convnets.memory import peak_memory
 from convnets.models import find_variant
 from convnets.records import Mistake, Result
-from convnets.runs.machine import peak_memory, this_machine
+from convnets.runs.machine import this_machine
 from convnets.runs.plan import Plan
 from convnets.training.engine import Engine
 from convnets.training.evaluation import Evaluation

@@ -15,9 +15,9 @@ from convnets.data import ImageSet
 from convnets.data.batches import Batches, make_batches, normalisation
 from convnets.errors import BadModelFile, DiskFull, NonFinite, PlanChanged, TrainingFailed
 from convnets.files import remove, set_aside
+from convnets.memory import reset_peak_memory
 from convnets.recipes import Recipe
 from convnets.records import EpochRecord, Result
-from convnets.runs.machine import reset_peak_memory
 from convnets.runs.observer import Observer
 from convnets.runs.outcome import result
 from convnets.runs.plan import Plan, make_plan

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -15,10 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from convnets.errors import EnvironmentFailure, UsageError
-
-# From glibc's malloc.h.
-M_TRIM_THRESHOLD = -1
-M_MMAP_MAX = -4
+from convnets.memory import keep_freed_memory
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -93,27 +88,6 @@ def choose_engine(
     else:
         keep_freed_memory()
     return Engine(place, precision, channels_last=True, compiled=compiled)
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep freed blocks for the next step's maps instead of giving them back.
-
-    By default each map above 128 KiB is fresh memory, which the system fills with zeros page by
-    page in every step. Elsewhere than on glibc nothing is done.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-        mallopt(M_MMAP_MAX, 0)
-
-
-def release_freed_memory() -> None:
-    """Give back what an earlier run has freed, so that it is not taken for the next one's."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def make_deterministic() -> None:

@@ -1,9 +1,10 @@
-"""A network without memory, and the channels it takes."""
+"""A network without memory: shapes alone."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from collections import OrderedDict
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,25 +12,15 @@ from torch.nn.parameter import is_lazy
 
 from convnets.errors import UsageError
 
-
-def input_channels(module: nn.Module) -> int:
-    """The module's own ``in_chans``, else those of its first convolution or linear layer."""
-    stated = getattr(module, "in_chans", None)
-    if isinstance(stated, int):
-        return stated
-    linear = None
-    for part in module.modules():
-        if isinstance(part, nn.modules.conv._ConvNd):
-            return part.in_channels
-        if linear is None and isinstance(part, nn.Linear):
-            linear = part.in_features
-    if linear is None:
-        raise UsageError(f"{type(module).__name__}: say how many channels its input has: in_chans")
-    return linear
+Network = TypeVar("Network", bound=nn.Module)
 
 
-def on_meta(module: nn.Module) -> nn.Module:
-    """A copy whose every tensor is on the meta device; the tensors themselves are not copied."""
+def on_meta(module: Network, *, hooks: bool = True) -> Network:
+    """A copy whose every tensor is on the meta device; the tensors themselves are not copied.
+
+    Without ``hooks``, whoever watches the module, a profiler for one, does not watch the copy.
+    """
+    # deepcopy takes what it finds in the memo for a copy already made.
     twins: dict[int, Any] = {}
     for part in module.modules():
         held = (*part._parameters.values(), *part._buffers.values(), *vars(part).values())
@@ -43,4 +34,7 @@ def on_meta(module: nn.Module) -> nn.Module:
                 if isinstance(tensor, nn.Parameter):
                     twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
                 twins[id(tensor)] = twin
+        if not hooks:
+            for watching in (part._forward_hooks, part._forward_pre_hooks):
+                twins[id(watching)] = OrderedDict()
     return copy.deepcopy(module, twins).eval()

@@ -1,0 +1,114 @@
+"""Time to profile five networks: ours against torchinfo, fvcore and ptflops, in one run.
+
+    pip install -c constraints.txt -e ".[peers]"
+    python benchmarks/profile.py [--repeats 3] [--out results/profile.json]
+
+Each tool gets the same built network, as its manual shows, and its fastest time of the repeats
+counts. ``MACs`` is what each says; ours equals torch's own counter exactly, the others' differ by
+what they leave out or add.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from fvcore.nn import FlopCountAnalysis
+from ptflops import get_model_complexity_info
+from torch import nn
+from torchinfo import summary
+
+from convnets import profile
+from convnets.models import VARIANTS, create_model
+from convnets.runs.machine import this_machine
+
+NETWORKS = ("resnet152", "densenet201", "efficientnet_b7", "nasnet_a_large", "convnext_base")
+OUR_COLUMNS = (
+    "name, kind, output shape, parameters, MACs, FLOPs, activation memory, kept for backward, "
+    "bytes moved, receptive field, stride, centre, arithmetic intensity"
+)
+
+
+def ours(network: nn.Module, size: int) -> int:
+    """Every layer with all its columns."""
+    return profile(network, size).macs
+
+
+def by_torchinfo(network: nn.Module, size: int) -> int:
+    """Name, kind, output shape, parameters, multiply-adds."""
+    columns = ("output_size", "num_params", "mult_adds")
+    return int(
+        summary(
+            network, (1, 3, size, size), col_names=columns, verbose=0, device="cpu"
+        ).total_mult_adds
+    )
+
+
+def by_fvcore(network: nn.Module, size: int) -> int:
+    """Name, operation counts by module."""
+    analysis = FlopCountAnalysis(network, torch.zeros(1, 3, size, size))
+    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    return int(analysis.total())
+
+
+def by_ptflops(network: nn.Module, size: int) -> int:
+    """Parameters and multiply-adds by module, with its default backend."""
+    macs, _ = get_model_complexity_info(
+        network, (3, size, size), as_strings=False, print_per_layer_stat=False, verbose=False
+    )
+    return int(macs)
+
+
+TOOLS: dict[str, Callable[[nn.Module, int], int]] = {
+    "convnets": ours,
+    "torchinfo": by_torchinfo,
+    "fvcore": by_fvcore,
+    "ptflops": by_ptflops,
+}
+
+
+def main() -> None:
+    """Time every tool on every network; print a table; write a record."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")
+    logging.disable()
+    rows = []
+    for name in NETWORKS:
+        size = VARIANTS[name][1].input_size
+        network = create_model(name).eval()
+        row: dict[str, object] = {"network": name, "size": size}
+        for tool, count in TOOLS.items():
+            times = []
+            for _ in range(arguments.repeats):
+                started = time.perf_counter()
+                with torch.no_grad():
+                    macs = count(network, size)
+                times.append(time.perf_counter() - started)
+            row[tool] = {"seconds": min(times), "macs": macs}
+        rows.append(row)
+        fastest = min(row[tool]["seconds"] for tool in TOOLS if tool != "convnets")  # type: ignore[index]
+        row["ratio"] = fastest / row["convnets"]["seconds"]  # type: ignore[index]
+        cells = [f"{t} {row[t]['seconds']:.2f} s {row[t]['macs']:,}" for t in TOOLS]  # type: ignore[index]
+        print(f"{name} at {size}: {'; '.join(cells)}; fastest peer / ours {row['ratio']:.2f}")
+    if arguments.out:
+        record = {
+            "command": " ".join(["python", *sys.argv]),
+            "machine": this_machine().model_dump(),
+            "our columns": OUR_COLUMNS,
+            "rows": rows,
+        }
+        arguments.out.write_text(json.dumps(record, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
