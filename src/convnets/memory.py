@@ -14,6 +14,7 @@ import torch
 
 # From glibc's malloc.h.
 M_TRIM_THRESHOLD = -1
+M_MMAP_THRESHOLD = -3
 M_MMAP_MAX = -4
 
 
@@ -27,6 +28,18 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(M_MMAP_MAX, 0)
+
+
+def return_freed_memory() -> None:
+    """Have glibc give freed blocks above 128 KiB back at once, so that a peak is of what is in use.
+
+    The opposite of ``keep_freed_memory``, and slower.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_TRIM_THRESHOLD, 2**17)
+        mallopt(M_MMAP_MAX, 2**16)
+        mallopt(M_MMAP_THRESHOLD, 2**17)
 
 
 def release_freed_memory() -> None:

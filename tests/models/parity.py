@@ -18,7 +18,13 @@ from tests.models.peers import difference, randomise
 
 SIZE = 64
 # Families whose peers take no smaller image than this one.
-LARGER_SIZES: dict[str, int] = {"inception_v3": 75, "inception_v4": 75, "inception_resnet": 75}
+LARGER_SIZES: dict[str, int] = {
+    "inception_v3": 75,
+    "inception_v4": 75,
+    "inception_resnet": 75,
+    "vit": 224,
+    "swin": 224,
+}
 
 
 @dataclass(frozen=True)

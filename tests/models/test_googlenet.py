@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models.googlenet import GoogLeNet as Peer
 from torchvision.models.googlenet import Inception as PeerInception
+from torchvision.models.googlenet import InceptionAux as PeerAuxiliary
 
 from convnets.layers.inception import Branches
 from convnets.models import create_model
@@ -136,7 +136,7 @@ class Wide(PeerInception):
         self.branch3[1] = Biased(widths[4], widths[5], kernel_size=5, padding=2)
 
 
-class Auxiliary(torchvision.models.googlenet.InceptionAux):
+class Auxiliary(PeerAuxiliary):
     """Torchvision's auxiliary classifier behind the paper's pooling."""
 
     def __init__(self, in_channels: int, num_classes: int, dropout: float) -> None:
@@ -229,7 +229,7 @@ def test_a_prediction_leaves_the_auxiliary_classifiers_alone() -> None:
 
 
 def test_network_of_2014_learns() -> None:
-    row = Module(8, 4, 8, 4, 4, 4)
+    row = Module(16, 8, 16, 8, 16, 16)
     network = GoogLeNet(Spec(((row,), (row,) * 4), PAPER, (8, 16), auxiliary=16), num_classes=10)
     logits, auxiliary = network.forward_auxiliary(torch.randn(4, 3, 64, 64))
     sum(each.square().mean() for each in (logits, *auxiliary.values())).backward()

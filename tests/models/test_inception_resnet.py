@@ -37,7 +37,7 @@ def test_logits_equal_pytorchcv(name: str) -> None:
 )
 def test_maps_and_modules(name: str, widths: tuple[int, ...], blocks: tuple[int, ...]) -> None:
     with torch.device("meta"):
-        network = create_model(name)
+        network = create_model(name).eval()
         names = [f"features.stage{index}" for index in (1, 2, 3)]
         maps = network.forward_intermediates(
             torch.empty(1, 3, 299, 299), ["features.stem", *names]

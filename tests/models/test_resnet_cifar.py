@@ -14,9 +14,7 @@ from convnets.models import create_model
 from convnets.models.resnet_cifar import FAMILY, CifarResNet, Spec
 from tests.models.peers import agree, carry
 
-DEPTHS = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9}
-DEPTHS |= {"resnet110": 18, "resnet1202": 200}
-DROPPING = {"resnet110": 54, "resnet1202": 600}
+DEPTHS = {"resnet20": 3, "resnet32": 5, "resnet44": 7, "resnet56": 9, "resnet110": 18}
 
 
 def trainable(network: nn.Module) -> int:
@@ -44,6 +42,12 @@ def test_6n_plus_2_layers_and_their_parameters(name: str, n: int) -> None:
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     assert len(layers) == 6 * n + 2 == int(name.removeprefix("resnet"))
     assert FAMILY.variants[name].params == parameters(n)
+
+
+def test_1202_layers() -> None:
+    row = FAMILY.variants["resnet1202"]
+    assert 6 * row.spec.blocks + 2 == 1202
+    assert row.params == parameters(row.spec.blocks)
 
 
 def test_maps_of_32_16_and_8_pixels() -> None:
@@ -90,21 +94,27 @@ def test_logits_with_option_b_equal_pytorchcv(peer_name: str, n: int) -> None:
     agree(peer, network, 32)
 
 
-@pytest.mark.parametrize(("name", "blocks"), DROPPING.items())
-def test_stochastic_depth_is_the_plain_network_at_test(name: str, blocks: int) -> None:
+@pytest.mark.parametrize("name", ["resnet110", "resnet1202"])
+def test_rows_with_stochastic_depth_differ_in_nothing_else(name: str) -> None:
+    plain, dropping = FAMILY.variants[name], FAMILY.variants[f"{name}_stochastic_depth"]
+    assert dropping.spec == replace(plain.spec, stochastic_depth=0.5)
+    assert (dropping.params, dropping.macs) == (plain.params, plain.macs)
+
+
+def test_stochastic_depth_is_the_plain_network_at_test() -> None:
     """Section 3 of Huang et al.: with p_L = 0.5, (3L - 1) / 4 blocks are awake on average."""
-    dropping = FAMILY.variants[f"{name}_stochastic_depth"]
-    assert replace(dropping.spec, stochastic_depth=0.0) == FAMILY.variants[name].spec
-    network = on_meta(dropping.spec)
-    assert list(network.state_dict()) == list(on_meta(FAMILY.variants[name].spec).state_dict())
+    network = on_meta(FAMILY.variants["resnet110_stochastic_depth"].spec)
+    plain = on_meta(FAMILY.variants["resnet110"].spec)
+    assert list(network.state_dict()) == list(plain.state_dict())
     stages = [network.get_submodule(f"features.stage{stage}") for stage in (1, 2, 3)]
     survivals = [block.drop.survival for stage in stages for block in stage.children()]
-    assert len(survivals) == blocks
+    assert len(survivals) == 54
     assert survivals[-1] == 0.5
-    assert sum(survivals) == pytest.approx((3 * blocks - 1) / 4)
+    assert sum(survivals) == pytest.approx((3 * 54 - 1) / 4)
 
 
-def test_a_sleeping_block_passes_its_input_on() -> None:
+def test_a_sleeping
+_block_passes_its_input_on() -> None:
     network = CifarResNet(Spec(2, width=8, stochastic_depth=0.5)).train()
     block = network.get_submodule("features.stage3.block2")
     x = torch.rand(64, 32, 4, 4)

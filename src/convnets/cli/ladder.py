@@ -20,6 +20,7 @@ def command(base: Base = False, json: options.Json = False) -> int:
     from convnets.report.tables import table
 
     source = "Table 11" if base else "Table 10"
+    rungs = LADDERS[source]
     records = [
         {
             "step": int(rung.step),
@@ -30,7 +31,7 @@ def command(base: Base = False, json: options.Json = False) -> int:
             "published_top1": rung.top1,
             "source": f"{FAMILY.url}, {source}",
         }
-        for rung in LADDERS[source]
+        for rung in rungs
     ]
     if json:
         show(to_json(records))
@@ -39,14 +40,14 @@ def command(base: Base = False, json: options.Json = False) -> int:
     columns += [("Params", True), ("MACs", True), ("Published top-1 %", False)]
     rows = [
         (
-            record["step"],
-            record["model"],
-            record["change"],
-            count(record["params"]),
-            count(record["macs"]),
-            record["published_top1"],
+            int(rung.step),
+            rung.model,
+            rung.step.change,
+            count(rung.params),
+            count(rung.macs),
+            rung.top1,
         )
-        for record in records
+        for rung in rungs
     ]
     show(table(columns, rows, caption=f"accuracies: {FAMILY.paper}, {source}"))
     return 0

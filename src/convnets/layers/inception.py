@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from convnets.catalog import Stem
 from convnets.layers.conv import conv_bn
 
-EPS = 1e-3  # of batch normalisation in the authors' code, from Inception v2 on
+EPS = 1e-3  # of batch normalisation in the authors' code
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def first_convolutions(kind: Stem) -> Steps:
 
 
 def reduction_a(reduced: int, middle: int, last: int, beside: int) -> Fork:
-    """From 35x35 to 17x17 (arXiv:1602.07261, Fig. 7); the widths are k, l, m and n of its Table 1."""
+    """From 35x35 to 17x17 (arXiv:1602.07261, Fig. 7), with k, l, m and n of its Table 1."""
     return Fork(
         (Conv(beside, 3, stride=2, valid=True),),
         (Conv(reduced), Conv(middle, 3), Conv(last, 3, stride=2, valid=True)),

@@ -11,6 +11,8 @@ def initialise_he2015(network: nn.Module) -> None:
     The last layer, which no ReLU follows, draws N(0, 0.01), so that no class is favoured at first.
     """
     layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    if layers[-1].weight.is_meta:
+        return  # no values there, and drawing them is slow
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:

@@ -45,7 +45,8 @@ class Spec:
 def squash(vectors: Tensor, dim: int = -1) -> Tensor:
     """Shrink each vector along ``dim`` from length n to n^2 / (1 + n^2) (Eq. 1)."""
     length = torch.linalg.vector_norm(vectors, dim=dim, keepdim=True)
-    return vectors * (length / (1 + length.square()))
+    shorter: Tensor = vectors * (length / (1 + length.square()))
+    return shorter
 
 
 def route(predictions: Tensor, iterations: int) -> Tensor:
@@ -75,7 +76,9 @@ class Squash(nn.Module):
         self.length = length
 
     def forward(self, x: Tensor) -> Tensor:
-        return squash(x.unflatten(1, (-1, self.length)), dim=2).flatten(1, 2)
+        batch, _, height, width = x.shape
+        capsules = x.reshape(batch, -1, self.length, height, width)
+        return squash(capsules, dim=2).flatten(1, 2)
 
 
 class ClassCapsules(nn.Module):
@@ -96,7 +99,9 @@ class ClassCapsules(nn.Module):
         nn.init.trunc_normal_(self.weight, std=0.1)
 
     def forward(self, x: Tensor) -> Tensor:
-        primary = x.unflatten(1, (-1, self.primary_length)).movedim(2, -1).flatten(1, 3)
+        # (batch, kinds, length, places) to (batch, kinds * places, length)
+        kinds = x.reshape(len(x), -1, self.primary_length, GRID**2)
+        primary = kinds.transpose(2, 3).flatten(1, 2)
         predictions = torch.einsum("bil,ijkl->bjik", primary, self.weight)
         return route(predictions, self.iterations)
 
@@ -109,7 +114,8 @@ class Lengths(nn.Module):
     """The length of each capsule."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.linalg.vector_norm(x, dim=-1)
+        lengths: Tensor = torch.linalg.vector_norm(x, dim=-1)
+        return lengths
 
 
 def decoder(inputs: int, in_chans: int) -> nn.Sequential:
@@ -199,7 +205,7 @@ def reconstruction_loss(reconstruction: Tensor, images: Tensor) -> Tensor:
 
     ``images`` hold intensities in [0, 1]; larger ones are pooled to the decoder's size.
     """
-    images = F.adaptive_avg_pool2d(images, reconstruction.shape[-2:])
+    images = F.adaptive_avg_pool2d(images, SIDE)
     return RECONSTRUCTION_WEIGHT * (reconstruction - images).square().flatten(1).sum(1).mean()
 
 

@@ -56,9 +56,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         pixels = self.norm(self.depthwise(x).permute(0, 2, 3, 1))
         branch = self.project(self.act(self.expand(pixels))).permute(0, 3, 1, 2)
-        if self.layer_scale is None:
-            return x + self.drop(branch)
-        return torch.addcmul(x, self.drop(branch), self.layer_scale)
+        kept: Tensor = self.drop(branch)
+        return x + kept if self.layer_scale is None else torch.addcmul(x, kept, self.layer_scale)
 
 
 class ConvNeXt(ConvNet):

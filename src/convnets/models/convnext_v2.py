@@ -43,7 +43,8 @@ class GlobalResponseNorm(nn.Module):
         response = torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True)
         # Differs: Eq. 2 divides by the sum; Algorithm 1 and the authors' code by the mean.
         share = response / (response.mean(dim=-1, keepdim=True) + EPS)
-        return self.gamma * (x * share) + self.beta + x
+        out: Tensor = self.gamma * (x * share) + self.beta + x
+        return out
 
 
 class Block(nn.Module):

@@ -155,9 +155,7 @@ def stem(in_chans: int, spec: Spec) -> nn.Sequential:
     )
 
 
-def auxiliary_head(
-    in_channels: int, hidden: int, num_classes: int, *, form: Form
-) -> nn.Sequential:
+def auxiliary_head(in_channels: int, hidden: int, num_classes: int, *, form: Form) -> nn.Sequential:
     """4x4 averages, 128 maps, a hidden layer and a classifier (Section 5)."""
     # Differs: torchvision pools in equal parts also where the paper's windows fit.
     pool = nn.AdaptiveAvgPool2d(4) if form.batch_norm else AuxiliaryPool(4)

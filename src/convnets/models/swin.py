@@ -92,15 +92,16 @@ class WindowAttention(nn.Module):
 
 def split(x: Tensor, window: int) -> Tensor:
     """Windows (batch * windows, pixels, channels) of a map (batch, height, width, channels)."""
-    x = x.unflatten(2, (-1, window)).unflatten(1, (-1, window)).transpose(2, 3)
-    return x.flatten(3, 4).flatten(0, 2)
+    batch, height, width, channels = x.shape
+    x = x.reshape(batch, height // window, window, width // window, window, channels)
+    return x.transpose(2, 3).reshape(-1, window**2, channels)
 
 
 def joined(x: Tensor, window: int, sides: torch.Size) -> Tensor:
     """The map (batch, height, width, channels) that ``split`` took apart."""
     rows, columns = (side // window for side in sides)
-    x = x.unflatten(1, (window, window)).unflatten(0, (-1, rows, columns)).transpose(2, 3)
-    return x.flatten(3, 4).flatten(1, 2)
+    x = x.reshape(-1, rows, columns, window, window, x.shape[-1])
+    return x.transpose(2, 3).reshape(-1, *sides, x.shape[-1])
 
 
 class Block(nn.Module):
@@ -120,8 +121,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         pixels = x.permute(0, 2, 3, 1)
         pixels = pixels + self.drop(self.attention(self.norm1(pixels)))
-        pixels = pixels + self.drop(self.feed_forward(self.norm2(pixels)))
-        return pixels.permute(0, 3, 1, 2)
+        out: Tensor = pixels + self.drop(self.feed_forward(self.norm2(pixels)))
+        return out.permute(0, 3, 1, 2)
 
 
 class PatchMerging(nn.Module):
@@ -136,10 +137,11 @@ class PatchMerging(nn.Module):
         self.reduce = nn.Linear(4 * channels, 2 * channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[-2:]
-        x = F.pad(x, (0, width % 2, 0, height % 2))
-        # (batch, channels, rows, 2, columns, 2): the authors stack the left two pixels first.
-        x = x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).permute(0, 2, 4, 5, 3, 1)
+        x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        batch, channels, height, width = x.shape
+        x = x.reshape(batch, channels, height // 2, 2, width // 2, 2)
+        # The authors stack the left two pixels first.
+        x = x.permute(0, 2, 4, 5, 3, 1)
         out: Tensor = self.reduce(self.norm(x.flatten(3)))
         return out.permute(0, 3, 1, 2)
 

@@ -62,7 +62,7 @@ class Embedding(nn.Module):
         if rows == columns == self.side:
             return self.position
         first, grid = self.position.tensor_split([1], dim=1)
-        grid = grid.transpose(1, 2).unflatten(2, (self.side, self.side))
+        grid = grid.transpose(1, 2).reshape(1, -1, self.side, self.side)
         grid = F.interpolate(grid, (rows, columns), mode="bicubic", antialias=True)
         return torch.cat((first, grid.flatten(2).transpose(1, 2)), 1)
 

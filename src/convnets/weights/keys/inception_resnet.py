@@ -34,7 +34,7 @@ LAST = "features.stage3.block10"
 TIMM = KeyMap(
     names={"inception_resnet_v2": "inception_resnet_v2"},
     rules=(
-        *(rule for ours, theirs in STEM for rule in layer(ours, theirs)),
+        *(rule for ours, theirs in CONVOLUTIONS for rule in layer(ours, theirs)),
         *stage(1, "repeat.{b-1}"),
         *stage(2, "repeat_1.{b-1}"),
         # The last block, which has no ReLU, stands apart.
