@@ -139,6 +139,13 @@ def test_an_image_too_small_is_told_the_layer_and_the_least_size(
     assert told.value.exit_code == 2
 
 
+# Where a row is not the reference's on purpose, and the test that derives it.
+DECIDED = {
+    ("nasnet_a_mobile", "macs"): "test_nasnet.py: the peer computes pixels that it cuts off",
+    ("capsnet_mnist", "macs"): "test_capsnet.py: the decoder, an auxiliary head, is not run",
+}
+
+
 @every_row
 def test_figures_are_those_of_the_reference(name: str, variant: Variant, shared: Path) -> None:
     families = json.loads((shared / "reference" / "models.json").read_text())
@@ -154,7 +161,8 @@ def test_figures_are_those_of_the_reference(name: str, variant: Variant, shared:
         ("channels", variant.in_chans),
         ("num_classes", variant.num_classes),
     ):
-        assert row.get(field, value) == value, field
+        if (name, field) not in DECIDED:
+            assert row.get(field, value) == value, field
 
 
 def pocket(family: Family) -> tuple[ConvNet, torch.Tensor]:

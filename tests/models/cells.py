@@ -230,9 +230,7 @@ class Computed:
                 kind = cell.operations[2 * pair + half]
                 source = cell.inputs[2 * pair + half]
                 step = stride if source < 2 else 1
-                halves.append(
-                    self.operation(kind, f"pairs.{pair}.{side}", maps[source], step)
-                )
+                halves.append(self.operation(kind, f"pairs.{pair}.{side}", maps[source], step))
             maps.append(halves[0] + halves[1])
         output = [source for source, used in enumerate(cell.used) if not used]
         for place, source in enumerate(output):

@@ -60,6 +60,12 @@ def test_multiply_adds_of_table_2_are_of_299_pixels() -> None:
     assert f"{macs:,}" in find_variant("amoebanet_a_n6_f448")[1].note
 
 
+def test_cells_of_c_give_its_larger_network_of_another_table() -> None:
+    """EfficientNet's Table 2 prints 155M and 41B for AmoebaNet-C, N=6 and F=228."""
+    params, macs = count(*C, depth=6, width=228, size=331, classes=1000, stem_width=32)
+    assert (round(params / 1e6), round(macs / 1e9)) == (155, 41)
+
+
 @pytest.mark.parametrize("side", [6, 7])
 @pytest.mark.parametrize("halved", [False, True], ids=["same size", "older larger"])
 @pytest.mark.parametrize(

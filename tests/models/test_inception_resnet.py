@@ -10,7 +10,7 @@ from pytorchcv.model_provider import get_model
 from torch import nn
 
 from convnets.models import create_model, find_variant
-from convnets.models.inception_resnet import InceptionResNet, InceptionResidual
+from convnets.models.inception_resnet import InceptionResidual, InceptionResNet
 from tests.models.peers import agree, carry
 
 PYTORCHCV = {"inception_resnet_v1": "inceptionresnetv1"}
@@ -39,9 +39,7 @@ def test_maps_and_modules(name: str, widths: tuple[int, ...], blocks: tuple[int,
     with torch.device("meta"):
         network = create_model(name).eval()
         names = [f"features.stage{index}" for index in (1, 2, 3)]
-        maps = network.forward_intermediates(
-            torch.empty(1, 3, 299, 299), ["features.stem", *names]
-        )
+        maps = network.forward_intermediates(torch.empty(1, 3, 299, 299), ["features.stem", *names])
     assert maps["features.stem"].shape == (1, widths[0], 35, 35)
     for stage, width, side in zip(names, widths, (35, 17, 8), strict=True):
         assert maps[stage].shape == (1, width, side, side)
@@ -78,9 +76,7 @@ def test_stochastic_depth_has_no_weights() -> None:
 
 
 def test_squeeze_and_excitation_adds_two_layers_a_block() -> None:
-    plain, squeezed = (
-        InceptionResNet(replace(POCKET, squeeze=squeeze)) for squeeze in (0, 4)
-    )
+    plain, squeezed = (InceptionResNet(replace(POCKET, squeeze=squeeze)) for squeeze in (0, 4))
     added = 0
     for block in plain.modules():
         if isinstance(block, InceptionResidual):

@@ -53,9 +53,7 @@ def test_maps_of_figure_9() -> None:
 def test_boxes_of_the_figures(part: str, boxes: int, times: int) -> None:
     with torch.device("meta"):
         features = create_model("inception_v4").features
-    convolutions = [
-        m for m in features.get_submodule(part).modules() if isinstance(m, nn.Conv2d)
-    ]
+    convolutions = [m for m in features.get_submodule(part).modules() if isinstance(m, nn.Conv2d)]
     assert len(convolutions) == boxes
     stage, _, block = part.partition(".")
     if block == "block1":

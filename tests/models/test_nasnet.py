@@ -81,6 +81,18 @@ def test_count_by_hand(
     ) == (variant.params, variant.macs)
 
 
+def test_pytorchcv_counts_a_row_and_a_column_that_it_cuts_off() -> None:
+    """In reduction cells it pads even sides, so that the first halves of the separable layers have
+    one more place each way: 5x5 and 7x7 twice, 3x3 once."""
+    variant = find_variant("nasnet_a_mobile")[1]
+    taps = 2 * 25 + 2 * 49 + 9
+    cut = sum(
+        ((side + 1) ** 2 - side**2) * (taps * width + 5 * width**2)
+        for width, side in ((22, 28), (88, 14), (176, 7))
+    )
+    assert f"{variant.macs + cut:,}" in variant.note
+
+
 @pytest.mark.parametrize(
     ("name", "size", "sides", "penultimate", "cells"),
     [

@@ -67,3 +67,11 @@ def test_a_logit_is_the_mean_of_its_classs_map() -> None:
         torch.testing.assert_close(network(images), maps.flatten(2).mean(-1))
     assert maps.shape == (2, 10, 8, 8)
     assert maps.min() >= 0
+
+
+def test_every_class_can_learn_from_the_start() -> None:
+    network = create_model("nin_cifar10").train()
+    network(torch.randn(8, 3, 32, 32)).square().sum().backward()
+    gradient = network.get_parameter("head.conv.weight").grad
+    assert gradient is not None
+    assert gradient.flatten(1).any(1).all()

@@ -44,9 +44,7 @@ def test_an_older_map_of_another_size_is_halved() -> None:
     with torch.device("meta"):
         features = create_model("pnasnet5_large").features
     halved = [
-        name
-        for name, module in features.named_modules()
-        if isinstance(module, FactorizedReduction)
+        name for name, module in features.named_modules() if isinstance(module, FactorizedReduction)
     ]
     assert halved == [
         "stem.cells.cell2.previous.reduce",

@@ -113,8 +113,7 @@ def test_stochastic_depth_is_the_plain_network_at_test() -> None:
     assert sum(survivals) == pytest.approx((3 * 54 - 1) / 4)
 
 
-def test_a_sleeping
-_block_passes_its_input_on() -> None:
+def test_a_sleeping_block_passes_its_input_on() -> None:
     network = CifarResNet(Spec(2, width=8, stochastic_depth=0.5)).train()
     block = network.get_submodule("features.stage3.block2")
     x = torch.rand(64, 32, 4, 4)

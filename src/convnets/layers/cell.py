@@ -142,14 +142,14 @@ def beside_sums(in_channels: int, width: int, stride: int) -> nn.Module:
 
 
 class Stage(nn.Sequential):
-    """Cells one after another; takes and returns the outputs of two cells, the older first."""
+    """Cells one after another; takes and returns the outputs of two cells, the newer first."""
 
     def forward(self, maps: Maps) -> Maps:
-        older, newer = maps
+        newer, older = maps
         for cell in self:
             out = cell(older, newer)
-            older, newer = (older if cell.keeps_older else newer), out
-        return older, newer
+            newer, older = out, (older if cell.keeps_older else newer)
+        return newer, older
 
 
 class Stem(nn.Module):
@@ -179,7 +179,7 @@ class CellFeatures(nn.Sequential):
         maps = images
         for stage in stages:
             maps = stage(maps)
-        out: Tensor = final(maps[-1])
+        out: Tensor = final(maps[0])
         return out
 
 

@@ -76,7 +76,7 @@ class ConvNet(nn.Module):
     def forward_intermediates(self, images: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the output of each named module (``"features.stage2"``), in order of execution.
 
-        Of a stage that hands on several maps it is the last. Raises ``UnknownName`` for a name that
+        Of a stage that hands on several maps it is the first. Raises ``UnknownName`` for a name that
         ``named_modules`` does not have.
         """
         wanted = set(names)
@@ -86,7 +86,7 @@ class ConvNet(nn.Module):
         maps: dict[str, Tensor] = {}
 
         def keep(name: str, output: Tensor | tuple[Tensor, ...]) -> None:
-            maps[name] = output if isinstance(output, Tensor) else output[-1]
+            maps[name] = output if isinstance(output, Tensor) else output[0]
 
         hooks = [
             modules[name].register_forward_hook(

@@ -29,7 +29,7 @@ class Spec:
     stem: Stem = "paper"
 
 
-# From the authors' code (tensorflow/tpu, amoeba_net/model_specs.py), which also joins some maps that
+# From the authors' code (tensorflow/tpu, amoeba_net/model_specs.py). It also joins some maps that
 # other maps are made of.
 AMOEBANET_A = Cells(
     normal=Genotype(
@@ -125,7 +125,8 @@ FAMILY = Family(
             params_10=5_362_825, macs=676_936_592, counted_in=DERIVED,
             published=Published(source=DARTS, params="6.4M", top1_error="24.3",
                 top5_error="7.6"),
-            note="multiply-adds are unconfirmed: 570M are printed, the cells give 677M"),
+            note="multiply-adds are unconfirmed: 570M are printed, the cells give 677M; the same "
+                "cells at N=6, F=228 give the 155M and 41G of arXiv:1905.11946, Table 2"),
         "amoebanet_a_cifar_n6_f32": Variant(Spec(AMOEBANET_A, 6, 32, stem_width=None),
             params=2_567_754, params_10=2_567_754, macs=407_671_808, input_size=32,
             num_classes=10, counted_in=DERIVED,

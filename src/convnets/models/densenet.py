@@ -83,7 +83,7 @@ FAMILY = Family(
         "densenet264": Variant(Spec((6, 12, 64, 48)), params=33_337_704, params_10=30_675_594,
             macs=5_751_653_376, counted_in="torchvision:DenseNet(32, (6, 12, 64, 48), 64)",
             published=Published(source=ONE_CROP, top1_error="22.15", top5_error="6.12"),
-            note="timm's densenet264d is another network: k = 48 and a deeper stem"),
+            note="265 layers by Table 1; timm's densenet264d is another network, of k = 48"),
     },
 )
 # fmt: on

@@ -23,7 +23,8 @@ class Spec:
     """What varies: the depth L, the growth rate k, and the three figures that make a DenseNet-BC.
 
     ``depth`` counts every layer with weights, bottlenecks and transitions too.
-    A plain DenseNet begins with 16 maps, a BC with 2k; ``bottleneck`` 0 is none.
+    A plain DenseNet begins with 16 maps, a BC with 2k (the authors' code gives both 2k).
+    ``bottleneck`` is the width of a bottleneck in units of k, 0 for none.
     """
 
     depth: int

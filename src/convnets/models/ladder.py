@@ -39,7 +39,7 @@ class Step(IntEnum):
 
     RESNET = 0, "with the recipe of its time"
     MODERN_RECIPE = 1, "AdamW, 300 epochs, more augmentation, stochastic depth"
-    STAGE_RATIO = 2, "blocks in the ratio of Swin's stages"
+    STAGE_RATIO = 2, "blocks in Swin's ratio; on the way to B also wider"
     PATCHIFY_STEM = 3, "4x4 patches for the 7x7 convolution and the pooling"
     DEPTHWISE_CONV = 4, "depthwise 3x3 convolutions"
     INCREASE_WIDTH = 5, "as wide as Swin"

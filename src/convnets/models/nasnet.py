@@ -63,9 +63,7 @@ class NASNet(ConvNet):
     def __init__(self, spec: Spec, *, in_chans: int = 3, num_classes: int = 1000) -> None:
         super().__init__(spec, in_chans=in_chans, num_classes=num_classes)
         stem_width = None if spec.stem == "small" else spec.stem_width
-        stages = alternating_stages(
-            NASNET_A, spec.depth, spec.width, keeps_older=spec.keeps_older
-        )
+        stages = alternating_stages(NASNET_A, spec.depth, spec.width, keeps_older=spec.keeps_older)
         features = cell_features(in_chans, spec.width, stem_width, NASNET_A.reduction, stages)
         self.features = features
         dropout = 0.0 if stem_width is None else 0.5

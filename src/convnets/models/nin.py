@@ -92,6 +92,8 @@ class NetworkInNetwork(ConvNet):
         self.head = convolutional_head(channels, num_classes)
         # The paper does not say how its weights start.
         initialise_he2015(self)
+        # Biases of 1, as AlexNet's of 2012: of zero, most classes end up below the last ReLU.
+        nn.init.ones_(self.head.get_parameter("conv.bias"))
 
 
 # fmt: off

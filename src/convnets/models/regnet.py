@@ -21,15 +21,15 @@ from convnets.layers.squeeze_excite import SqueezeExcite
 from convnets.layers.stochastic_depth import StochasticDepth, linear_decay
 
 STEM_WIDTH = 32
-Y = 4  # squeeze-and-excitation of a quarter of a block's input (Section 5)
+Y = 4  # squeeze-and-excitation of a quarter of the width of a block's input (Section 4)
 
 
 @dataclass(frozen=True)
 class Spec:
     """The paper's d, w_0, w_a, w_m and g, and with ``squeeze=Y`` its Y block.
 
-    ``least_share`` 0.9 rounds a width to whole groups as torchvision does, where the paper has
-    none. ``stochastic_depth`` is how often the last block is dropped.
+    ``least_share`` is 0.9 where torchvision rounds a width to whole groups in its own way, and so
+    has another network. ``stochastic_depth`` is how often the last block is dropped.
     """
 
     depth: int

@@ -28,7 +28,7 @@ class Spec:
 
     ``squeeze`` is the reduction of squeeze-and-excitation (Table 5), 0 for none;
     ``stochastic_depth`` how often the last unit is dropped. ``bias`` is the classifier's: the paper
-    says nothing of it, and the authors' code has none.
+    says nothing of it, and the authors' later code, which has the rows by scale, has none.
     """
 
     groups: int
@@ -44,7 +44,8 @@ class Spec:
 class Unit(nn.Module):
     """Grouped 1x1, shuffle, depthwise 3x3, grouped 1x1, beside a shortcut (Fig. 2b and 2c).
 
-    Where the stride is 2 the shortcut is pooled and joined as further channels, not added.
+    Where the stride is 2 the shortcut is pooled and joined as further channels, not added. The
+    authors' later code joins it in front of the branch, and shuffles the other way round.
     """
 
     def __init__(

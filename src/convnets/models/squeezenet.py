@@ -91,6 +91,12 @@ class SqueezeNet(ConvNet):
         self.head = convolutional_head(channels, num_classes, dropout=0.5)
         # Differs: the authors' code draws Xavier's, which takes no account of ReLU.
         initialise_he2015(self)
+        for module in self.modules():
+            if isinstance(module, Fire) and isinstance(module.bypass, nn.Conv2d):
+                # No ReLU follows: with He's variance the signal would treble at each.
+                nn.init.kaiming_normal_(module.bypass.weight, nonlinearity="linear")
+        # As in Network in Network: with biases of zero, classes end up below the last ReLU.
+        nn.init.ones_(self.head.get_parameter("conv.bias"))
 
 
 # fmt: off

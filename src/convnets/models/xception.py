@@ -16,7 +16,7 @@ from convnets.layers.initialise import initialise_he2015
 from convnets.layers.network import ConvNet, stack
 from convnets.layers.residual import projection
 from convnets.layers.separable import separable_conv
-from convnets.layers.squeeze_excite import SqueezeExcite
+from convnets.layers.squeeze_excite import squeeze_by
 from convnets.layers.stochastic_depth import StochasticDepth, linear_decay
 
 
@@ -59,7 +59,7 @@ class Block(nn.Module):
         for index, width in enumerate(widths):
             unit = stack(
                 # The first ReLU may not write over the input, which the shortcut needs. Fig. 5
-                # leaves it out of the first block, whose input is positive already.
+                # leaves it out of the first block, whose input has passed one already.
                 ("act", nn.ReLU(inplace=index > 0)),
                 ("conv", separable_conv(channels, width, 3)),
                 ("norm", nn.BatchNorm2d(width)),
@@ -67,9 +67,9 @@ class Block(nn.Module):
             self.branch.add_module(f"unit{index + 1}", unit)
             channels = width
         if stride > 1:
-            # Differs: the authors' code pads odd sides to the right and below alone (SAME).
+            # Differs: the author's code pads even sides to the right and below alone (SAME).
             self.branch.add_module("pool", nn.MaxPool2d(3, stride=stride, padding=1))
-        self.squeeze = SqueezeExcite(channels, channels // squeeze) if squeeze else nn.Identity()
+        self.squeeze = squeeze_by(squeeze, channels)
         self.drop = StochasticDepth(survival)
         self.shortcut = projection(in_channels, channels, stride)
 
@@ -104,13 +104,13 @@ class Xception(ConvNet):
         super().__init__(spec, in_chans=in_chans, num_classes=num_classes)
         wide = spec.entry[-1]
         last, *separable = spec.exit
-        # Widths and stride of every block, flow by flow.
-        flows = (
+        # Widths and stride of every block.
+        flows: tuple[list[tuple[tuple[int, ...], int]], ...] = (
             [((width, width), 2) for width in spec.entry],
             [((wide, wide, wide), 1)] * spec.middle,
             [((wide, last), 2)],
         )
-        survivals = iter(linear_decay(sum(map(len, flows)), 1 - spec.stochastic_depth))
+        survivals = iter(linear_decay(len(spec.entry) + spec.middle + 1, 1 - spec.stochastic_depth))
         self.features = stack(("stem", stem(in_chans, spec.stem_widths, spec.stem)))
         channels = spec.stem_widths[-1]
         for index, flow in enumerate(flows, start=1):
@@ -126,6 +126,7 @@ class Xception(ConvNet):
                 stage.add_module(f"block{number}", block)
                 channels = widths[-1]
             self.features.add_module(f"stage{index}", stage)
+        # The exit flow goes on without residual connections.
         for index, width in enumerate(separable, start=1):
             stage.add_module(f"separable{index}", separable_bn(channels, width))
             channels = width

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from torch import nn
+
 from convnets.layers.network import ConvNet
 from convnets.weights.keymap import Rule
 
@@ -46,19 +48,21 @@ def numbered(ours: str, theirs: str) -> tuple[Rule, ...]:
 def torchvision_blocks(network: ConvNet, their_block: str) -> Iterator[Rule]:
     """Yield rules for blocks of torchvision, which number the parts that a block has.
 
-    ``their_block`` may hold ``{s}`` and ``{b}``, the numbers of our stage and block from 1 and
-    from 0, or what a rule may hold.
+    In ``their_block``, ``{s}`` and ``{b}`` are the numbers of our stage from 1 and of its block
+    from 0; what else a rule may hold stays for the key map.
     """
     for stage, blocks in enumerate(network.features.children()):
         for index, (name, block) in enumerate(blocks.named_children()):
-            if not name.startswith("block"):
-                continue
-            ours = f"features.stage{stage}.{name}"
             theirs = their_block.replace("{s}", str(stage)).replace("{b}", str(index))
-            parts = [part for part, module in block.named_children() if module.state_dict()]
-            for number, part in enumerate(parts):
-                if part == "squeeze":
-                    yield f"{ours}.squeeze.reduce", f"{theirs}.block.{number}.fc1"
-                    yield f"{ours}.squeeze.expand", f"{theirs}.block.{number}.fc2"
-                else:
-                    yield from numbered(f"{ours}.{part}", f"{theirs}.block.{number}")
+            if name.startswith("block"):
+                yield from _torchvision_parts(f"features.stage{stage}.{name}", theirs, block)
+
+
+def _torchvision_parts(ours: str, theirs: str, block: nn.Module) -> Iterator[Rule]:
+    parts = [part for part, module in block.named_children() if module.state_dict()]
+    for number, part in enumerate(parts):
+        if part == "squeeze":
+            yield f"{ours}.squeeze.reduce", f"{theirs}.block.{number}.fc1"
+            yield f"{ours}.squeeze.expand", f"{theirs}.block.{number}.fc2"
+        else:
+            yield from numbered(f"{ours}.{part}", f"{theirs}.block.{number}")
