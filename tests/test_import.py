@@ -31,7 +31,9 @@ METHODS |= {"write_bytes"}
 KEYWORDS = {"shell": True, "allow_pickle": True, "weights_only": False, "trust_remote_code": True}
 ALLOWED = {
     ("data/cifar.py", "import pickle"),  # the official Python archive, five harmless names
-    ("training/engine.py", "import ctypes"),  # mallopt of the C library already loaded
+    ("memory.py", "import ctypes"),  # mallopt of the C library already loaded
+    ("weights/torch_file.py", "import subprocess"),  # itself, as a guarded child
+    ("weights/torch_file.py", "torch.load"),  # with weights_only, in that child
 }
 
 
@@ -138,7 +140,7 @@ def test_files_are_written_in_one_module() -> None:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in ("O_WRONLY", "O_RDWR", "O_CREAT")
     }
-    assert writers == {"files.py", "runs/store.py", "runs/machine.py", "cli/__init__.py"}
+    assert writers == {"files.py", "runs/store.py", "memory.py", "cli/__init__.py"}
 
 
 @pytest.mark.parametrize(

@@ -278,7 +278,7 @@ def benched(tmp_path_factory: pytest.TempPathFactory, pets: Path) -> Path:
 
 
 def test_bench_compares_and_reads_finished_runs(call: Call, pets: Path, benched: Path) -> None:
-    arguments = ("bench", "lenet5*", "--data", pets, "--seeds", 2, *QUICK, "--out", benched)
+    arguments = ("bench", "lenet*[5n]", "--data", pets, "--seeds", 2, *QUICK, "--out", benched)
     said = call(*arguments)
     assert said.code == 0
     assert said.err.count("finished before") == 4
@@ -352,7 +352,7 @@ USAGE: list[tuple[list[str], list[str]]] = [
     (["bench", "transformer*"], ["unknown model 'transformer*'"]),
     (["show", "vgg_16"], ["unknown model 'vgg_16'", "vgg16"]),
     (["show", "alexnet_owt", "--size", "32"], ["features.stage2.pool", "63x63"]),
-    (["models", "vit"], ["unknown model 'vit'"]),
+    (["models", "vits"], ["unknown model 'vits'"]),
     (["train", "lenet5", "--recipe", "base"], ["unknown recipe 'base'", "baseline"]),
     (["recipes", "lectures"], ["unknown recipe 'lectures'", "lecture"]),
     (["train", "lenet5", "--data", "digit"], ["unknown data set or path 'digit'", "digits"]),

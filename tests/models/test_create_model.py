@@ -68,8 +68,8 @@ def test_a_network_is_a_function_of_the_seed() -> None:
 
 def test_patterns_find_names() -> None:
     assert list_models() == list(VARIANTS)
-    assert list_models("resnet*") == ["resnet18", "resnet34", "resnet50", "resnet101"]
-    assert list_models("vgg1?") == ["vgg11", "vgg16", "vgg19"]
+    assert list_models("resnet1??") == ["resnet101", "resnet152", "resnet110"]
+    assert list_models("vgg1?") == ["vgg11", "vgg13", "vgg16", "vgg19"]
     assert list_models("NEXT_t") == ["convnext_tiny"]
     assert list_models("[!a-z]*") == []
 

@@ -20,7 +20,7 @@ from rich.progress import (
 
 from convnets.errors import printable
 
-WIDTH_OFF_TERMINAL = 160
+WIDTH_OFF_TERMINAL = 220
 
 
 class Output(Console):

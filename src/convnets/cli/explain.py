@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from convnets.cli import options
 
 if TYPE_CHECKING:
     from convnets.analysis.explain import Explanation
+    from convnets.analysis.scenes import Demonstration
 
 app = typer.Typer(
     help="Show a layer's formula with the numbers in it.",
@@ -21,10 +23,22 @@ Input = Annotated[str, typer.Option("--input", "-i", help="Height x width x chan
 Maps = Annotated[int, typer.Option("--out", "-n", help="Maps of the output.", min=1)]
 Kernel = Annotated[int, typer.Option("--kernel", "-k", help="Side of the kernel.", min=1)]
 Stride = Annotated[int, typer.Option(help="Stride.", min=1)]
+PoolingStride = Annotated[
+    int | None, typer.Option(help="Stride; the kernel's side if none.", min=1)
+]
 Padding = Annotated[
     int | None, typer.Option(help="Padding; without it, what keeps the size at stride 1.", min=0)
 ]
 Values = Annotated[str, typer.Option(help="Activations with commas between them: 1,2,4.")]
+Grid = Annotated[
+    str | None, typer.Option("--input", "-i", help="Rows with slashes between them: '1 2 / 3 4'.")
+]
+KernelGrid = Annotated[
+    str | None, typer.Option("--kernel", "-k", help="Rows with slashes between them: '0 1 / 2 2'.")
+]
+Above = Annotated[str | None, typer.Option(help="What unpooling takes; the pooled map if none.")]
+NoPadding = Annotated[int, typer.Option(help="Padding.", min=0)]
+Svg = Annotated[Path | None, typer.Option(help="Draw it, step by step, into an SVG file.")]
 
 
 @app.command("conv")
@@ -64,8 +78,8 @@ def depthwise(
 def pooling(
     input: Input,
     kernel: Kernel,
-    stride: Annotated[int | None, typer.Option(help="Stride; the kernel's side if none.")] = None,
-    padding: Annotated[int, typer.Option(help="Padding.", min=0)] = 0,
+    stride: PoolingStride = None,
+    padding: NoPadding = 0,
     json: options.Json = False,
 ) -> int:
     """A pooling: output size and operations."""
@@ -130,6 +144,78 @@ def bn(
     from convnets.analysis import explain
 
     return _say(explain.batch_norm(_numbers(values), gamma=gamma, beta=beta, eps=eps), json)
+
+
+@app.command("convolve")
+def convolve(
+    input: Grid = None,
+    kernel: KernelGrid = None,
+    stride: Stride = 1,
+    padding: NoPadding = 0,
+    svg: Svg = None,
+    json: options.Json = False,
+) -> int:
+    """A convolution on a small grid, sum by sum."""
+    from convnets.analysis import sliding
+
+    values = _rows(input) or sliding.INPUT
+    weights = _rows(kernel) or sliding.KERNEL
+    return _draw(sliding.convolve(values, weights, stride=stride, padding=padding), svg, json)
+
+
+@app.command("transposed")
+def transposed(
+    input: Grid = None,
+    kernel: KernelGrid = None,
+    stride: Stride = 1,
+    padding: NoPadding = 0,
+    svg: Svg = None,
+    json: options.Json = False,
+) -> int:
+    """A transposed convolution on a small grid, in both readings."""
+    from convnets.analysis import sliding
+
+    values = _rows(input) or sliding.SMALL
+    weights = _rows(kernel) or sliding.KERNEL
+    return _draw(sliding.transposed(values, weights, stride=stride, padding=padding), svg, json)
+
+
+@app.command("unpool")
+def unpool(
+    input: Grid = None,
+    above: Above = None,
+    kernel: Kernel = 2,
+    stride: PoolingStride = None,
+    padding: NoPadding = 0,
+    svg: Svg = None,
+    json: options.Json = False,
+) -> int:
+    """Max pooling that records its switches, and unpooling by them."""
+    from convnets.analysis import sliding
+
+    values = _rows(input) or sliding.POOLED
+    found = sliding.unpool(values, _rows(above), kernel=kernel, stride=stride, padding=padding)
+    return _draw(found, svg, json)
+
+
+def _draw(found: Demonstration, svg: Path | None, json: bool) -> int:
+    from convnets.cli.console import show
+    from convnets.files import atomic_write, to_json
+    from convnets.report.grids import drawn
+
+    if svg is not None:
+        atomic_write(svg, drawn(found))
+    show(to_json(found.to_dict()) if json else str(found))
+    return 0
+
+
+def _rows(text: str | None) -> tuple[tuple[float, ...], ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(tuple(float(cell) for cell in row.split()) for row in text.split("/"))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not rows of numbers, as '1 2 / 3 4'") from error
 
 
 def _say(found: Explanation, json: bool) -> int:

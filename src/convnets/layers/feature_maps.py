@@ -38,13 +38,11 @@ def feature_info(network: ConvNet) -> tuple[FeatureInfo, ...]:
     try:
         larger = _stage_maps(twin, size + MORE)
     except (InputTooSmall, UsageError):
-        larger = {}  # a network of one input size
+        larger = {}  # it takes one size of image alone
     found = []
     for name, each in maps.items():
-        if name in larger:
-            stride = MORE / (_side(larger[name]) - _side(each))
-        else:
-            stride = size / _side(each)
+        more = _side(larger[name]) - _side(each) if name in larger else 0
+        stride = MORE / more if more else size / _side(each)
         found.append(FeatureInfo(name, _channels(each), round(stride)))
     return tuple(found)
 

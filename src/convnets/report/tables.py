@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
 from rich.console import Group
@@ -26,8 +26,10 @@ Cell = tuple[str, bool]
 def table(columns: Sequence[Cell], rows: Iterable[Sequence[object]], caption: str = "") -> Table:
     """A plain table; a column is (title, whether it is right-aligned)."""
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1), caption=escape(caption) or None)
-    for title, right in columns:
-        shown.add_column(title, justify="right" if right else "left", overflow="fold")
+    for place, (title, right) in enumerate(columns):
+        # Where a terminal is narrow, names are the last to be cut.
+        justify: Literal["right", "left"] = "right" if right else "left"
+        shown.add_column(title, justify=justify, overflow="fold", no_wrap=place == 0)
     for row in rows:
         shown.add_row(*(NOTHING if cell is None else escape(printable(str(cell))) for cell in row))
     return shown

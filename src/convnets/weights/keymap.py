@@ -24,12 +24,14 @@ class KeyMap:
     stands for a number or a word, and ``{x}``, ``{x+1}``, ``{x-1}`` in theirs for the same one;
     ``{n}`` is how many blocks (``features.*.block*``) come before this one in the network. The
     first rule that fits counts. ``rules`` may be a function of the network where numbers depend on
-    more. Their tensors under a prefix in ``ignored`` have no counterpart.
+    more. Their tensors under a prefix in ``ignored`` have no counterpart. ``note`` is what who uses
+    their weights must know.
     """
 
     names: Mapping[str, str]
     rules: tuple[Rule, ...] | Callable[[ConvNet], tuple[Rule, ...]]
     ignored: tuple[str, ...] = ()
+    note: str = ""
 
     def pairs(self, network: ConvNet) -> Iterator[tuple[str, str]]:
         """Yield (our name, their name) for every tensor of ``network``'s state."""

@@ -35,10 +35,10 @@ def load_weights(network: ConvNet, name: str, weights: str | Path) -> list[str]:
     """
     path = _located(name, weights)
     try:
-        state = _state(network, name, path)
+        state, notes = _state(network, name, path)
     except UsageError as error:
         raise BadModelFile(f"{path}: not weights of {name}: {error}") from error
-    return _place(network, name, state, path)
+    return [*notes, *_place(network, name, state, path)]
 
 
 def _located(name: str, weights: str | Path) -> Path:
@@ -57,19 +57,22 @@ def _located(name: str, weights: str | Path) -> Path:
     )
 
 
-def _state(network: ConvNet, name: str, path: Path) -> dict[str, Tensor]:
-    """The tensors of a file under our names; which library they come from shows in theirs."""
+def _state(network: ConvNet, name: str, path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    """The tensors of a file under our names, and what must be known to use them.
+
+    Which library they come from shows in their names.
+    """
     if _is_ours(path):
         loaded = load_model(path)
         if loaded.description.model != name or loaded.description.stem != network.spec.stem:
             raise UsageError(
                 f"it holds {loaded.description.model} with the {loaded.description.stem} stem"
             )
-        return loaded.network.state_dict()
+        return loaded.network.state_dict(), []
     theirs = _read(path)
     own = network.state_dict()
     if theirs.keys() >= {key for key in own if not key.endswith("num_batches_tracked")}:
-        return {key: theirs[key] for key in own if key in theirs}
+        return {key: theirs[key] for key in own if key in theirs}, []
     family, _ = find_variant(name)
     maps = {library: keys[family.name] for library, keys in KEYS.items() if family.name in keys}
     if not maps:
@@ -78,7 +81,8 @@ def _state(network: ConvNet, name: str, path: Path) -> dict[str, Tensor]:
     def known(library: str) -> int:
         return sum(key in theirs for _, key in maps[library].pairs(network))
 
-    return maps[max(maps, key=known)].convert(network, theirs)
+    found = maps[max(maps, key=known)]
+    return found.convert(network, theirs), [found.note] if found.note else []
 
 
 def _is_ours(path: Path) -> bool:

@@ -31,4 +31,5 @@ TORCHVISION = KeyMap(
     rules=RULES,
     # The released weights have the auxiliary classifiers, whether the network does or not.
     ignored=("aux1", "aux2"),
+    note="the released weights take images as (x - 0.5) / 0.5: torchvision rescales them inside",
 )

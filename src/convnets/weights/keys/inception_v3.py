@@ -77,5 +77,6 @@ TORCHVISION = KeyMap(
     },
     rules=RULES,
     ignored=IGNORED,
+    note="the released weights take images as (x - 0.5) / 0.5: torchvision rescales them inside",
 )
 TIMM = KeyMap(names={"inception_v3": "inception_v3"}, rules=RULES, ignored=IGNORED)

@@ -1,0 +1,223 @@
+"""What the methods of this room find, as figures.
+
+Images are (..., height, width, channels) between 0 and 1, of one channel or three. ``captions``
+stand before the images, one each: class names and probabilities. matplotlib is imported when a
+figure is drawn; ``convnets.visualize.sheets.encoded`` makes a file of one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from convnets.errors import UsageError
+from convnets.visualize.arrays import Picture
+from convnets.visualize.sheets import SIDE, SOFT, Array, Row, Scale, mosaic, rgb, scale_of, sheet
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from convnets.visualize.top_patches import TopPatches
+
+ABREAST = 3  # units side by side, each with its patches and its projections
+MOST_CHANNELS = 64
+COLOURS = (
+    *("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2"),
+    *("#eeca3b", "#b279a2", "#ff9da6", "#9d755d", "#8c8c8c"),
+)
+MARKERS = "osD^vPX"
+
+
+def pixels(values: Array, mean: Sequence[float], deviation: Sequence[float]) -> Array:
+    """Normalised images (..., channels, height, width) as images again."""
+    column = (len(mean), 1, 1)
+    shown = values * np.reshape(deviation, column) + np.reshape(mean, column)
+    return np.clip(np.moveaxis(shown, -3, -1), 0, 1).astype(np.float32)
+
+
+def attribution_figure(
+    images: Array, picture: Picture, captions: Sequence[str], *, title: str
+) -> Figure:
+    """Each image, how much its pixels count, and the one over the other.
+
+    ``picture`` has the axes image, height and width; of channels between them, the sum is shown.
+    """
+    maps = _summed(picture)
+    scale = scale_of(maps)
+    shown = _matching(images, len(maps))
+    rows = [
+        Row((image, scale.paint(each), scale.overlay(image, each)), caption, heads)
+        for image, each, caption, heads in zip(
+            shown, maps, captions, _once(("image", "map", "map over image"), maps), strict=True
+        )
+    ]
+    meaning = "sum over channels" if "channel" in picture.axes else ""
+    return sheet(rows, title=title, note=picture.about, scale=scale, unit=meaning)
+
+
+def projection_figure(
+    images: Array, picture: Picture, captions: Sequence[str], *, title: str
+) -> Figure:
+    """Each image beside what was led back to its pixels, in colours around a mid-grey of 0.
+
+    ``picture`` has the axes image, channel, height and width. Grey images have the scale's colours.
+    """
+    shown = _matching(images, len(picture.values))
+    painted, scale = _in_colour(picture.values)
+    rows = [
+        Row((image, each), caption, heads)
+        for image, each, caption, heads in zip(
+            shown, painted, captions, _once(("image", "projection"), painted), strict=True
+        )
+    ]
+    return sheet(rows, title=title, note=picture.about, scale=scale)
+
+
+def channels_figure(
+    images: Array, picture: Picture, captions: Sequence[str], *, title: str
+) -> Figure:
+    """Each image beside its feature maps (axes image, channel, height, width), all on one scale.
+
+    Of many channels those are shown that respond most, in their own order.
+    """
+    values, note = picture.values, picture.about
+    count = values.shape[1]
+    if count > MOST_CHANNELS:
+        strength = np.abs(values).mean(axis=(0, 2, 3))
+        values = values[:, np.sort(np.argsort(-strength, kind="stable")[:MOST_CHANNELS])]
+        note += f"; the {MOST_CHANNELS} of {count} channels with the largest mean magnitude"
+    scale = scale_of(values)
+    columns = math.ceil(math.sqrt(values.shape[1]))
+    rows = [
+        Row((image, mosaic(scale.paint(maps), columns)), caption, framed=False)
+        for image, maps, caption in zip(
+            _matching(images, len(values)), values, captions, strict=True
+        )
+    ]
+    return sheet(rows, title=title, note=note, scale=scale, unit="activation", height=2 * SIDE)
+
+
+def filters_figure(picture: Picture, *, title: str) -> Figure:
+    """Kernels (axes unit, channel, height, width) in one grid; those of one or three channels
+    whole, of more channels their mean."""
+    values = picture.values
+    note = f"{picture.about}; one scale for all, so that a weak one looks weak"
+    if values.shape[1] not in (1, 3):
+        note += f"; the mean over {values.shape[1]} channels"
+        values = values.mean(axis=1, keepdims=True)
+    painted, scale = _in_colour(values, largest=float(np.abs(values).max()))
+    columns = math.ceil(math.sqrt(len(values) * 1.6))
+    grid = mosaic(painted, columns)
+    return sheet(
+        [Row((grid,), framed=False)],
+        title=title,
+        note=note,
+        scale=scale,
+        unit="weight",
+        height=2 * SIDE,
+    )
+
+
+def top_figure(
+    found: TopPatches, mean: Sequence[float], deviation: Sequence[float], *, title: str
+) -> Figure:
+    """Unit by unit, the patches that excite it most beside their projections, as in Figure 2 of
+    Zeiler and Fergus (2013); each unit's projections are on its own scale.
+
+    Of a patch that reaches past an edge of its image, what lies outside is white.
+    """
+    outside = (found.patches.values == 0).all(axis=2)[..., None]
+    patches = rgb(pixels(found.patches.values, mean, deviation))
+    back = np.stack([_in_colour(unit)[0] for unit in found.projections.values])
+    columns = math.ceil(math.sqrt(outside.shape[1]))
+    shown = [
+        [mosaic(np.where(hidden, 1, tiles), columns) for tiles in (seen, projected)]
+        for seen, projected, hidden in zip(patches, back, outside, strict=True)
+    ]
+    rows = []
+    for start in range(0, len(shown), ABREAST):
+        units = found.units[start : start + ABREAST]
+        heads = tuple(head for unit in units for head in (f"unit {unit}", "projections"))
+        pictures = tuple(each for pair in shown[start : start + ABREAST] for each in pair)
+        rows.append(Row(pictures, heads=heads, framed=False))
+    note = f"{found.patches.about}, the strongest first, and their deconvnet projections"
+    return sheet(rows, title=title, note=note)
+
+
+def images_figure(
+    rows: Sequence[Array],
+    captions: Sequence[str],
+    heads: Sequence[Sequence[str]],
+    *,
+    title: str,
+    note: str = "",
+) -> Figure:
+    """Rows of images with a head each: maximised units, or queries before their neighbours."""
+    shown = [
+        Row(tuple(rgb(images)), caption, tuple(names))
+        for images, caption, names in zip(rows, captions, heads, strict=True)
+    ]
+    return sheet(shown, title=title, note=note, height=0.75 * SIDE)
+
+
+def points_figure(
+    picture: Picture, labels: ArrayLike, classes: Sequence[str], *, title: str
+) -> Figure:
+    """A data set in the plane (axes image, channel), its classes told apart by colour and form."""
+    from matplotlib.figure import Figure
+
+    number = np.asarray(labels)
+    figure = Figure(figsize=(8.4, 6.4), facecolor="white", layout="constrained")
+    axes = figure.add_subplot()
+    for index, name in enumerate(classes):
+        x, y = picture.values[number == index].T
+        colour = COLOURS[index % len(COLOURS)]
+        form = MARKERS[index // len(COLOURS) % len(MARKERS)]
+        axes.scatter(x, y, s=14, c=colour, marker=form, alpha=0.75, lw=0, label=_plain(name))
+    figure.suptitle(_plain(title), fontsize=12, fontweight="bold", x=0.01, ha="left")
+    axes.set_title(_plain(picture.about), fontsize=9, color=SOFT, loc="left")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_aspect("equal", adjustable="box")
+    if len(classes) <= len(COLOURS) * len(MARKERS):
+        figure.legend(loc="outside right upper", fontsize=8, frameon=False, markerscale=1.6)
+    return figure
+
+
+def _plain(text: str) -> str:
+    """Text in which a dollar sign starts no formula."""
+    return text.replace("$", r"\$")
+
+
+def _matching(images: Array, count: int) -> Array:
+    if len(images) != count:
+        raise UsageError(f"{len(images)} images have pictures of {count}")
+    return rgb(images)
+
+
+def _once(heads: tuple[str, ...], rows: Array) -> list[tuple[str, ...]]:
+    """Heads for the first row alone."""
+    return [heads, *[()] * (len(rows) - 1)]
+
+
+def _summed(picture: Picture) -> Array:
+    """An attribution as (image, height, width)."""
+    if "channel" not in picture.axes:
+        return picture.values
+    total: Array = picture.values.sum(axis=picture.axis("channel"))
+    return total
+
+
+def _in_colour(values: Array, largest: float | None = None) -> tuple[Array, Scale | None]:
+    """Signed values (n, channels, height, width) as colours: three channels around mid-grey, one
+    channel on a scale, which is returned too."""
+    scale = scale_of(values)
+    high = largest or scale.high
+    if values.shape[1] == 1:
+        signed = Scale(-high, high)
+        return signed.paint(values[:, 0]), signed
+    return np.clip(0.5 + rgb(np.moveaxis(values, 1, -1)) / (2 * high), 0, 1), None
