@@ -1,7 +1,7 @@
 """Time to profile five networks: ours against torchinfo, fvcore and ptflops, in one run.
 
     pip install -c constraints.txt -e ".[peers]"
-    python benchmarks/profile.py [--repeats 3] [--out results/profile.json]
+    python -m benchmarks.profile [--repeats 3] [--out results/profile.json]
 
 Each tool gets the same built network, as its manual shows, and its fastest time of the repeats
 counts. ``MACs`` is what each says; ours equals torch's own counter exactly, the others' differ by
@@ -19,17 +19,26 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+import tests.conftest  # noqa: F401, I001  # what torchvision's import needs beside a CPU build
+import timm
 import torch
+import torchvision
 from fvcore.nn import FlopCountAnalysis
 from ptflops import get_model_complexity_info
 from torch import nn
 from torchinfo import summary
 
 from convnets import profile
-from convnets.models import VARIANTS, create_model
 from convnets.runs.machine import this_machine
 
-NETWORKS = ("resnet152", "densenet201", "efficientnet_b7", "nasnet_a_large", "convnext_base")
+# Of torchvision and timm, since some tools know a layer by its exact class.
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "resnet152": (torchvision.models.resnet152, 224),
+    "densenet201": (torchvision.models.densenet201, 224),
+    "efficientnet_b7": (torchvision.models.efficientnet_b7, 600),
+    "nasnetalarge": (lambda: timm.create_model("nasnetalarge"), 331),
+    "convnext_base": (torchvision.models.convnext_base, 224),
+}
 OUR_COLUMNS = (
     "name, kind, output shape, parameters, MACs, FLOPs, activation memory, kept for backward, "
     "bytes moved, receptive field, stride, centre, arithmetic intensity"
@@ -83,9 +92,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable()
     rows = []
-    for name in NETWORKS:
-        size = VARIANTS[name][1].input_size
-        network = create_model(name).eval()
+    for name, (build, size) in NETWORKS.items():
+        network = build().eval()
         row: dict[str, object] = {"network": name, "size": size}
         for tool, count in TOOLS.items():
             times = []
@@ -102,7 +110,7 @@ def main() -> None:
         print(f"{name} at {size}: {'; '.join(cells)}; fastest peer / ours {row['ratio']:.2f}")
     if arguments.out:
         record = {
-            "command": " ".join(["python", *sys.argv]),
+            "command": " ".join(["python -m benchmarks.profile", *sys.argv[1:]]),
             "machine": this_machine().model_dump(),
             "our columns": OUR_COLUMNS,
             "rows": rows,

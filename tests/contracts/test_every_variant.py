@@ -23,10 +23,13 @@ ROWS = [pytest.param(name, variant, id=name) for name, (_, variant) in VARIANTS.
 POCKETS = [pytest.param(family, id=family.name) for family in FAMILIES]
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
-FIRST = [pytest.param(*next(iter(family.variants.items())), id=family.name) for family in FAMILIES]
+LEAST = [
+    pytest.param(*min(family.variants.items(), key=lambda row: row[1].params), id=family.name)
+    for family in FAMILIES
+]
 
 every_row = pytest.mark.parametrize(("name", "variant"), ROWS)
-every_family = pytest.mark.parametrize(("name", "variant"), FIRST)
+every_family = pytest.mark.parametrize(("name", "variant"), LEAST)
 every_pocket = pytest.mark.parametrize("family", POCKETS)
 
 
@@ -150,7 +153,7 @@ def test_every_stage_says_its_channels_and_stride(name: str, variant: Variant) -
         each = maps[info.name]
         if each.ndim == 4:
             assert each.shape[1] == info.channels
-            assert abs(variant.input_size / info.stride - each.shape[-1]) <= 4, "but for its edges"
+            assert abs(variant.input_size / info.stride - each.shape[-1]) <= 8, "but for its edges"
 
 
 # Where a row is not the reference's on purpose, and the test that derives it.

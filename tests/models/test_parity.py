@@ -7,7 +7,7 @@ import pytest
 from convnets.models import find_variant
 from tests.models.parity import Case, cases, measure, precision
 
-HUGE = 150_000_000
+HUGE = 100_000_000
 
 
 def marks(case: Case) -> list[pytest.MarkDecorator]:

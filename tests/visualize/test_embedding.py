@@ -169,7 +169,7 @@ def test_equal_points_share_evenly() -> None:
 
 
 def kl_divergence(together: Tensor, plane: Tensor) -> float:
-    """Eq. 2 with Eq. 4, term by term."""
+    """What t-SNE lowers, with the q of Eq. 4, term by term."""
     n = len(plane)
     pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
     near = {(i, j): 1 / (1 + float((plane[i] - plane[j]).square().sum())) for i, j in pairs}
@@ -204,7 +204,7 @@ def test_neighbours_stay_together_as_in_scikit_learn(
     assert ours > trustworthiness(images, theirs, n_neighbors=10) - 0.01
     assert ours > 0.97
     assert leave_one_out(picture, labels) > leave_one_out(theirs, labels) - 0.02
-    # The divergence reached, by Eq. 2 on arrays.
+    # The Kullback-Leibler divergence reached, and theirs.
     together = joint_probabilities(torch.from_numpy(images), 30).numpy()
     squares = ((picture.values[:, None] - picture.values) ** 2).sum(2, dtype=np.float64)
     near = 1 / (1 + squares)

@@ -80,6 +80,13 @@ def test_every_family_has_maps(family) -> None:  # type: ignore[no-untyped-def]
         assert picture.values.ndim == 4
 
 
+def test_images_are_left_as_they_were() -> None:
+    images = torch.randn(1, 1, 3, 3)
+    before = images.clone()
+    feature_maps(nn.Sequential(nn.ReLU(inplace=True)), images, "0")
+    assert torch.equal(images, before)
+
+
 def test_tokens_are_a_grid_without_the_class_token() -> None:
     grid = torch.randn(2, 4, 3, 3)
     tokens = torch.cat((torch.zeros(2, 1, 4), grid.flatten(2).transpose(1, 2)), dim=1)
@@ -148,7 +155,7 @@ def test_evolution_equals_the_maps_of_each_network() -> None:
 
 def test_checkpoints_that_do_not_serve() -> None:
     network, images = Restless(), torch.zeros(1, 2, 6, 6)
-    with pytest.raises(UsageError, match="step 7 does not fit.*conv.weight"):
+    with pytest.raises(UsageError, match=r"step 7 does not fit.*conv\.weight"):
         evolution(network, [(7, {})], images, "conv", 0)
     with pytest.raises(UsageError, match="no checkpoints"):
         evolution(network, [], images, "conv", 0)

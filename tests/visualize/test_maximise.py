@@ -67,7 +67,7 @@ def test_the_mean_of_a_map_is_climbed_without_a_position() -> None:
     network = nn.Sequential(nn.Conv2d(3, 2, 1, bias=False))
     found = maximise(network, SHAPE, 0, layer="0", ascent=PLAIN)
     image = torch.from_numpy(found.image.values)
-    assert found.scores.values[-1] == pytest.approx(float(network(image[None])[0, 0].mean()), 1e-5)
+    assert found.scores.values[-1] == pytest.approx(network(image[None])[0, 0].mean().item(), 1e-5)
 
 
 @pytest.mark.parametrize("ascent", [Ascent(steps=20), Ascent(steps=20, norm=5)])
@@ -114,6 +114,12 @@ def test_a_dead_unit_stays_where_it_is() -> None:
     found = maximise(network.append(nn.ReLU(inplace=True)), SHAPE, 0, ascent=PLAIN)
     assert np.isfinite(found.image.values).all()
     assert not found.scores.values.any()
+
+
+def test_a_first_layer_in_place_leaves_the_image() -> None:
+    network = nn.Sequential(nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(3 * 6 * 5, 1))
+    unchanged = Ascent(steps=1, rate=0, decay=0, blur_every=0)
+    assert (maximise(network, SHAPE, 0, ascent=unchanged).image.values < 0).any()
 
 
 def test_jitter_is_undone() -> None:

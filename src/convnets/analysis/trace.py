@@ -18,6 +18,7 @@ from convnets.analysis.cost import LayerCost, Profile
 from convnets.analysis.counting import operation_cost, operation_name, shares_memory
 from convnets.analysis.field import FieldTracker, memory
 from convnets.analysis.grid import Field
+from convnets.analysis.shapes import STAND_INS
 from convnets.errors import UsageError
 from convnets.layers.meta import on_meta
 
@@ -87,6 +88,11 @@ class _Row:
 
 class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Attributes each operation to the innermost module that runs."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled under it; to guard against that would import the compiler."""
+        return False
 
     def __init__(self, twin: nn.Module, images: Tensor) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -171,8 +177,8 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        stand_in = _STAND_INS.get(func)
-        output = stand_in(*args) if stand_in else func(*args, **(kwargs or {}))
+        stand_in = STAND_INS.get(func)
+        output = stand_in(*args) if stand_in and not kwargs else func(*args, **(kwargs or {}))
         if not self._open:
             return output
         row = self._rows[self._open[-1]]
@@ -194,24 +200,6 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor in outputs:
             self._remember(tensor)
         return output
-
-
-def _batch_norm(images: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(images), images.new_empty(0), images.new_empty(0)
-
-
-def _layer_norm(images: Tensor, shape: list[int], *_: Any) -> tuple[Tensor, Tensor, Tensor]:
-    statistics = images.new_empty((*images.shape[: -len(shape)], *[1] * len(shape)))
-    output = torch.empty_like(images, memory_format=torch.contiguous_format)
-    return output, statistics, torch.empty_like(statistics)
-
-
-# On the meta device torch works these two out step by step in Python, which is slow, and lets batch
-# normalisation keep statistics that eval mode does not compute.
-_STAND_INS = {
-    torch.ops.aten.native_batch_norm.default: _batch_norm,
-    torch.ops.aten.native_layer_norm.default: _layer_norm,
-}
 
 
 def _never(_: object) -> Tensor:

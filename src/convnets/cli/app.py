@@ -18,6 +18,7 @@ from convnets.cli import (
     predict,
     recipes,
     report,
+    see,
     show,
     train,
 )
@@ -45,6 +46,9 @@ def top(
     return 0
 
 
-for verb in (bench, train, evaluate, predict, report, models, ladder, show, compare, recipes, data):
+for verb in (
+    *(bench, train, evaluate, predict, see, report),
+    *(models, ladder, show, compare, recipes, data),
+):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 app.add_typer(explain.app, name="explain")

@@ -65,6 +65,17 @@ def subject(name: str, weights: str | None, stem: Any, size: int | None) -> Load
     return LoadedModel(network.eval(), description, Path(name), tuple(notes))
 
 
+def form_of(out: Path | None, gallery: bool) -> str | None:
+    """What kind of file is wanted, by its ending; raises ``UsageError`` for another."""
+    if out is None:
+        return None
+    form, known = out.suffix.removeprefix(".").lower(), ("html",) if gallery else ("png", "svg")
+    if form not in known:
+        wanted = " or ".join(f".{each}" for each in known)
+        raise UsageError(f"--out {out}: a {'gallery' if gallery else 'figure'} is a {wanted} file")
+    return form
+
+
 @dataclass(frozen=True)
 class Seen:
     """A network with the images it is shown; all tensors are on its device."""
@@ -209,8 +220,8 @@ class Scan:
     def image(self, index: int) -> Array:
         """One image as the network sees it, (height, width, channels) between 0 and 1."""
         size = self.loaded.description.input_size
-        whole = fitted(self.image_set.test.image(index)[None], size)[0]
-        return whole.astype(np.float32) / 255
+        image: Array = fitted(self.image_set.test.image(index)[None], size)[0] / np.float32(255)
+        return image
 
     def inputs(self) -> Iterator[Tensor]:
         """The images as the network's input, batch by batch, with a bar."""

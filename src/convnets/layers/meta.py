@@ -6,7 +6,6 @@ import copy
 from collections import OrderedDict
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
@@ -30,7 +29,7 @@ def on_meta(module: Network, *, hooks: bool = True) -> Network:
                     f"{type(part).__name__}: run the network once to give it its sizes"
                 )
             if isinstance(tensor, Tensor) and id(tensor) not in twins:
-                twin = torch.empty_like(tensor.detach(), device="meta")
+                twin = tensor.detach().to("meta")
                 if isinstance(tensor, nn.Parameter):
                     twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
                 twins[id(tensor)] = twin

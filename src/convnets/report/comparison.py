@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LARGEST_AREA = 2600.0
-BARS = (
+BARS: tuple[tuple[str, str, Callable[[LayerCost], float]], ...] = (
     ("memory, KB", "#4c78a8", lambda layer: layer.activation_bytes / 1e3),
     ("parameters, K", "#f58518", lambda layer: layer.params / 1e3),
     ("MFLOP", "#54a24b", lambda layer: layer.flops / 1e6),

@@ -26,7 +26,6 @@ from convnets.visualize.maps import SomeImages, Tracker, as_array, as_maps, imag
 
 Metric = Literal["euclidean", "cosine"]
 METRICS = ("euclidean", "cosine")
-PROJECTIONS = ("pca", "tsne")
 ROWS = 512
 LARGEST_TSNE = 10_000
 
@@ -75,7 +74,7 @@ def classifier(network: nn.Module, images: Tensor) -> str:
     ]
     try:
         with evaluating(network):
-            network(images)
+            network(images.clone())
     finally:
         for hook in hooks:
             hook.remove()
@@ -95,7 +94,7 @@ def _input_of(network: nn.Module, images: Tensor, layer: str) -> Tensor:
     hook = module.register_forward_pre_hook(keep)
     try:
         with evaluating(network):
-            network(images)
+            network(images.clone())
     finally:
         hook.remove()
     return as_maps(taken[0], module, layer)
@@ -123,7 +122,7 @@ def project(
         plane = tsne(points, perplexity=perplexity, steps=steps, seed=seed, progress=progress)
         about = f"t-SNE, perplexity {perplexity:g}; neighbours mean something, distances do not"
     else:
-        raise UnknownName("projection", how, PROJECTIONS)
+        raise UnknownName("projection", how, ("pca", "tsne"))
     return Picture(as_array(plane), ("image", "channel"), about)
 
 
@@ -154,12 +153,12 @@ def tsne(
     """Points (n, channels) in the plane, (n, 2), by exact t-SNE (Algorithm 1).
 
     Time and memory go with n^2; it is meant for up to about 5,000 points and takes 10,000 at most.
-    Momentum, gains and start are the paper's; the early exaggeration of 12 for 250 steps and the
-    rate of n / 48 are Belkina et al.'s (2019), without which thousands of points stay entangled.
+    Momentum, gains and start are the paper's. The early exaggeration of 12 is van der Maaten's of
+    2014, for a quarter of the steps, and the rate of n / 48, at least 50, Belkina et al.'s (2019).
     """
     if not 2 < len(points) <= LARGEST_TSNE:
         raise UsageError(f"t-SNE takes 3 to {LARGEST_TSNE} points; there are {len(points)}")
-    exaggeration, exaggerated_steps = 12, 250
+    exaggeration, exaggerated_steps = 12, steps // 4
     rate = max(len(points) / (4 * exaggeration), 50)
     together = joint_probabilities(points, perplexity).float()
     together *= exaggeration
@@ -208,7 +207,7 @@ def conditional_probabilities(points: Tensor, start: int, perplexity: float) -> 
     squares /= squares.mean(1, keepdim=True).clamp_min(torch.finfo(squares.dtype).tiny)
 
     low, high = (torch.full((len(squares), 1), power, dtype=squares.dtype) for power in (-20, 20))
-    for _ in range(50):
+    for _ in range(40):
         middle = (low + high) / 2
         weights = torch.exp(-squares * middle.exp())
         weights[itself] = 0
@@ -226,7 +225,9 @@ def tsne_gradient(together: Tensor, plane: Tensor) -> Tensor:
     """
     distance = torch.cdist(plane, plane, compute_mode="donot_use_mm_for_euclid_dist")
     near = distance.square_().add_(1).reciprocal_().fill_diagonal_(0)
-    forces = (together - near / near.sum()) * near
+    total = near.sum().item()
+    # (p - near / total) near, with as few new matrices as can be.
+    forces = (together * near).sub_(near.square_(), alpha=1 / total)
     return 4 * (forces.sum(1, keepdim=True) * plane - forces @ plane)
 
 

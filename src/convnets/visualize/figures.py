@@ -16,7 +16,19 @@ from numpy.typing import ArrayLike
 
 from convnets.errors import UsageError
 from convnets.visualize.arrays import Picture
-from convnets.visualize.sheets import SIDE, SOFT, Array, Row, Scale, mosaic, rgb, scale_of, sheet
+from convnets.visualize.sheets import (
+    INK,
+    RULE,
+    SIDE,
+    SOFT,
+    Array,
+    Row,
+    Scale,
+    mosaic,
+    rgb,
+    scale_of,
+    sheet,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,17 +48,18 @@ def pixels(values: Array, mean: Sequence[float], deviation: Sequence[float]) -> 
     """Normalised images (..., channels, height, width) as images again."""
     column = (len(mean), 1, 1)
     shown = values * np.reshape(deviation, column) + np.reshape(mean, column)
-    return np.clip(np.moveaxis(shown, -3, -1), 0, 1).astype(np.float32)
+    images: Array = np.moveaxis(shown, -3, -1).clip(0, 1).astype(np.float32)
+    return images
 
 
 def attribution_figure(
-    images: Array, picture: Picture, captions: Sequence[str], *, title: str
+    images: Array, picture: Picture, captions: Sequence[str], *, title: str, note: str = ""
 ) -> Figure:
     """Each image, how much its pixels count, and the one over the other.
 
     ``picture`` has the axes image, height and width; of channels between them, the sum is shown.
     """
-    maps = _summed(picture)
+    maps = summed(picture)
     scale = scale_of(maps)
     shown = _matching(images, len(maps))
     rows = [
@@ -56,25 +69,25 @@ def attribution_figure(
         )
     ]
     meaning = "sum over channels" if "channel" in picture.axes else ""
-    return sheet(rows, title=title, note=picture.about, scale=scale, unit=meaning)
+    return sheet(rows, title=title, note=_notes(picture.about, note), scale=scale, unit=meaning)
 
 
 def projection_figure(
-    images: Array, picture: Picture, captions: Sequence[str], *, title: str
+    images: Array, picture: Picture, captions: Sequence[str], *, title: str, note: str = ""
 ) -> Figure:
     """Each image beside what was led back to its pixels, in colours around a mid-grey of 0.
 
     ``picture`` has the axes image, channel, height and width. Grey images have the scale's colours.
     """
     shown = _matching(images, len(picture.values))
-    painted, scale = _in_colour(picture.values)
+    painted, scale = in_colour(picture.values)
     rows = [
         Row((image, each), caption, heads)
         for image, each, caption, heads in zip(
             shown, painted, captions, _once(("image", "projection"), painted), strict=True
         )
     ]
-    return sheet(rows, title=title, note=picture.about, scale=scale)
+    return sheet(rows, title=title, note=_notes(picture.about, note), scale=scale)
 
 
 def channels_figure(
@@ -101,15 +114,12 @@ def channels_figure(
     return sheet(rows, title=title, note=note, scale=scale, unit="activation", height=2 * SIDE)
 
 
-def filters_figure(picture: Picture, *, title: str) -> Figure:
+def filters_figure(picture: Picture, *, title: str, note: str = "") -> Figure:
     """Kernels (axes unit, channel, height, width) in one grid; those of one or three channels
     whole, of more channels their mean."""
-    values = picture.values
-    note = f"{picture.about}; one scale for all, so that a weak one looks weak"
-    if values.shape[1] not in (1, 3):
-        note += f"; the mean over {values.shape[1]} channels"
-        values = values.mean(axis=1, keepdims=True)
-    painted, scale = _in_colour(values, largest=float(np.abs(values).max()))
+    values = visible(picture.values)
+    note = _notes(note, "one scale for all, so that a weak one looks weak")
+    painted, scale = in_colour(values, largest=float(np.abs(values).max()))
     columns = math.ceil(math.sqrt(len(values) * 1.6))
     grid = mosaic(painted, columns)
     return sheet(
@@ -122,6 +132,12 @@ def filters_figure(picture: Picture, *, title: str) -> Figure:
     )
 
 
+def visible(kernels: Array) -> Array:
+    """Kernels (units, channels, height, width) of one or three channels as they are, of others
+    their mean over channels."""
+    return kernels if kernels.shape[1] in (1, 3) else kernels.mean(axis=1, keepdims=True)
+
+
 def top_figure(
     found: TopPatches, mean: Sequence[float], deviation: Sequence[float], *, title: str
 ) -> Figure:
@@ -132,7 +148,7 @@ def top_figure(
     """
     outside = (found.patches.values == 0).all(axis=2)[..., None]
     patches = rgb(pixels(found.patches.values, mean, deviation))
-    back = np.stack([_in_colour(unit)[0] for unit in found.projections.values])
+    back = np.stack([in_colour(unit)[0] for unit in found.projections.values])
     columns = math.ceil(math.sqrt(outside.shape[1]))
     shown = [
         [mosaic(np.where(hidden, 1, tiles), columns) for tiles in (seen, projected)]
@@ -149,7 +165,7 @@ def top_figure(
 
 
 def images_figure(
-    rows: Sequence[Array],
+    rows: Sequence[Sequence[Array]],
     captions: Sequence[str],
     heads: Sequence[Sequence[str]],
     *,
@@ -158,7 +174,7 @@ def images_figure(
 ) -> Figure:
     """Rows of images with a head each: maximised units, or queries before their neighbours."""
     shown = [
-        Row(tuple(rgb(images)), caption, tuple(names))
+        Row(tuple(rgb(image) for image in images), caption, tuple(names))
         for images, caption, names in zip(rows, captions, heads, strict=True)
     ]
     return sheet(shown, title=title, note=note, height=0.75 * SIDE)
@@ -170,22 +186,26 @@ def points_figure(
     """A data set in the plane (axes image, channel), its classes told apart by colour and form."""
     from matplotlib.figure import Figure
 
-    number = np.asarray(labels)
-    figure = Figure(figsize=(8.4, 6.4), facecolor="white", layout="constrained")
-    axes = figure.add_subplot()
+    number, points = np.asarray(labels), picture.values
+    figure = Figure(figsize=(8.0, 6.5), facecolor="white")
+    axes = figure.add_axes((0.02, 0.02, 0.76, 0.76 * 8.0 / 6.5 - 0.06))
     for index, name in enumerate(classes):
-        x, y = picture.values[number == index].T
+        x, y = points[number == index].T
         colour = COLOURS[index % len(COLOURS)]
         form = MARKERS[index // len(COLOURS) % len(MARKERS)]
         axes.scatter(x, y, s=14, c=colour, marker=form, alpha=0.75, lw=0, label=_plain(name))
-    figure.suptitle(_plain(title), fontsize=12, fontweight="bold", x=0.01, ha="left")
-    axes.set_title(_plain(picture.about), fontsize=9, color=SOFT, loc="left")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_aspect("equal", adjustable="box")
+    middle, half = (points.min(0) + points.max(0)) / 2, 0.53 * np.ptp(points, axis=0).max() or 1.0
+    axes.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], xticks=[], yticks=[])
+    axes.spines[:].set(color=RULE, linewidth=0.6)
+    figure.text(0.02, 0.98, _plain(title), va="top", fontsize=12, fontweight="bold", color=INK)
+    figure.text(0.02, 0.935, _plain(picture.about), va="top", fontsize=9, color=SOFT)
     if len(classes) <= len(COLOURS) * len(MARKERS):
-        figure.legend(loc="outside right upper", fontsize=8, frameon=False, markerscale=1.6)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False)
     return figure
+
+
+def _notes(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
 
 
 def _plain(text: str) -> str:
@@ -204,7 +224,7 @@ def _once(heads: tuple[str, ...], rows: Array) -> list[tuple[str, ...]]:
     return [heads, *[()] * (len(rows) - 1)]
 
 
-def _summed(picture: Picture) -> Array:
+def summed(picture: Picture) -> Array:
     """An attribution as (image, height, width)."""
     if "channel" not in picture.axes:
         return picture.values
@@ -212,7 +232,7 @@ def _summed(picture: Picture) -> Array:
     return total
 
 
-def _in_colour(values: Array, largest: float | None = None) -> tuple[Array, Scale | None]:
+def in_colour(values: Array, largest: float | None = None) -> tuple[Array, Scale | None]:
     """Signed values (n, channels, height, width) as colours: three channels around mid-grey, one
     channel on a scale, which is returned too."""
     scale = scale_of(values)

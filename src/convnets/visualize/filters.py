@@ -38,8 +38,8 @@ def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
 def first_filters(network: nn.Module) -> Picture:
     """The kernels of the first convolution, as they are.
 
-    The axes are unit, channel, height, width; the channels are the image's, or
-    one where the first convolution is depthwise.
+    The axes are unit, channel, height, width; the channels are the image's, or one where
+    the first convolution is depthwise.
     """
     name, convolution = next(iter(convolutions(network).items()))
     axes = ("unit", "channel", "height", "width")
@@ -155,7 +155,7 @@ def dead_filters(
     """Look for channels of a layer that no image of a data set makes respond.
 
     A channel responds where its output exceeds ``threshold``. At 0 that is what passes a ReLU,
-    whether ``layer`` is the ReLU or the convolution before it; after another activation choose the
+    whether ``layer`` is the ReLU or what comes just before it; for another activation choose the
     threshold by its shape. ``batches`` are taken one at a time.
     """
     strongest: Tensor | None = None

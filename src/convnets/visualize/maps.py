@@ -67,7 +67,7 @@ def evolution(
     *,
     progress: Tracker | None = None,
 ) -> Evolution:
-    """Follow a unit's strongest response through training (Zeiler and Fergus 2013, Section 4.1).
+    """Follow a unit's strongest response through training (Zeiler and Fergus 2013, Fig. 4).
 
     ``checkpoints`` are pairs of a step and a state dict of ``network``, taken one at a time: with
     a generator, memory holds one of them. The response is the largest value of the unit's map, and
@@ -122,7 +122,8 @@ def _strongest(
 def layer_maps(network: nn.Module, images: Tensor, layer: str) -> Tensor:
     """A layer's output in eval mode as maps (batch, channels, height, width); see ``as_maps``."""
     with evaluating(network):
-        output = layer_output(network, images, layer)
+        # A copy, since a network's first layer may work in place.
+        output = layer_output(network, images.clone(), layer)
     return as_maps(output, network.get_submodule(layer), layer)
 
 

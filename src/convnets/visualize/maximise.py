@@ -116,7 +116,7 @@ def _activation(
     name = layer or "the network"
     if layer is None:
         with evaluating(network):
-            maps = as_maps(network(image), network, name)
+            maps = as_maps(network(image.clone()), network, name)
     else:
         maps = layer_maps(network, image, layer)
     unit_map = unit_of(maps, unit, name)[0]
@@ -137,8 +137,7 @@ def _climb(
     """
     with torch.enable_grad():
         pixels = image.detach().requires_grad_()
-        # The sum is a copy, since a network's first layer may work in place.
-        value = score(pixels.roll(across, (2, 3)) + 0)
+        value = score(pixels.roll(across, (2, 3)))
         (gradient,) = torch.autograd.grad(value, pixels)
     size = gradient.square().mean().sqrt()
     return value.item(), gradient / size if size > 0 else gradient

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from convnets.errors import UsageError
 
@@ -29,7 +30,8 @@ GAP = 0.14
 TITLE = 0.56
 HEAD = 0.28
 BAR = 0.95
-CHARACTER = 0.078  # of a caption
+CHARACTER = 0.082  # the width of one in a caption
+LETTER = 0.112  # in a title
 LONGEST = 25  # characters of a caption's line
 LINE = 0.19
 INK, SOFT, RULE = "#1b1d22", "#5c616b", "#d5d2ca"
@@ -136,15 +138,15 @@ def sheet(
     before = CHARACTER * longest + 2 * GAP if longest else 0.0
     edges = [GAP + before + sum(widths[:column]) + GAP * column for column in columns]
     end = edges[-1] + widths[-1] + GAP
-    wide = max(end + (BAR if scale else 0), 0.1 * len(title) + 2 * GAP)
+    wide = max(end + (BAR if scale else 0), LETTER * len(title) + 2 * GAP)
     notes = textwrap.wrap(note, int(wide / 0.075))
     top = TITLE + LINE * len(notes)
     tall = top + sum(height + GAP + (HEAD if row.heads else 0) for row in rows)
     figure = Figure(figsize=(wide, tall), facecolor="white")
 
     def write(x: float, y: float, text: str, **style: Any) -> None:
-        style = {"va": "top", "color": INK, "fontsize": 9, "parse_math": False} | style
-        figure.text(x / wide, 1 - y / tall, text, **style)
+        usual: dict[str, Any] = {"va": "top", "color": INK, "fontsize": 9, "parse_math": False}
+        figure.text(x / wide, 1 - y / tall, text, **(usual | style))
 
     def box(x: float, y: float, width: float, depth: float) -> tuple[float, float, float, float]:
         return x / wide, 1 - (y + depth) / tall, width / wide, depth / tall
@@ -154,7 +156,8 @@ def sheet(
     y = top
     for row, caption in zip(rows, captions, strict=True):
         for x, width, head in zip(edges, widths, row.heads, strict=False):
-            write(x + width / 2, y + 0.07, head, ha="center", color=SOFT)
+            fitting = _shortened(head, max(int(width / CHARACTER), 3))
+            write(x + width / 2, y + 0.07, fitting, ha="center", color=SOFT)
         y += HEAD if row.heads else 0
         write(GAP, y, caption, linespacing=1.45)
         for x, column in zip(edges, range(len(row.pictures)), strict=False):
@@ -174,12 +177,17 @@ def _width(row: Row, column: int, height: float) -> float:
     if column >= len(row.pictures):
         return 0.0
     rows, columns = row.pictures[column].shape[:2]
-    return height * columns / rows
+    return height * float(columns) / float(rows)
 
 
 def _wrapped(caption: str) -> str:
     lines = [textwrap.wrap(line, LONGEST) or [""] for line in caption.split("\n")]
     return "\n".join(part for parts in lines for part in parts)
+
+
+def _shortened(text: str, longest: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _bar(figure: Figure, box: tuple[float, float, float, float], scale: Scale, unit: str) -> None:
@@ -193,7 +201,14 @@ def _bar(figure: Figure, box: tuple[float, float, float, float], scale: Scale, u
     bar.set_ticks(ticks, labels=[f"{tick:.2g}" for tick in ticks])
     bar.ax.tick_params(labelsize=8, length=2, color=SOFT, labelcolor=INK)
     bar.set_label(unit, fontsize=8, color=SOFT)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
+
+
+def png(picture: Array) -> bytes:
+    """A picture (height, width, 3) as a PNG file's bytes, pixel for pixel."""
+    file = io.BytesIO()
+    Image.fromarray(np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)).save(file, "PNG")
+    return file.getvalue()
 
 
 def encoded(figure: Figure, form: str) -> bytes:

@@ -24,7 +24,7 @@ def released(name: str) -> list[str]:
 def fetch_torchvision(name: str, progress: Progress | None = None) -> Path:
     """Download torchvision's weights for a network into the cache, unless they are there.
 
-    The eight hex digits in a file's name begin its SHA-256. Raises ``UsageError`` where torchvision
+    The hex digits in a file's name begin its SHA-256. Raises ``UsageError`` where torchvision
     offers none, ``EnvironmentFailure`` where the network does not answer.
     """
     file = _offered("torchvision", TORCHVISION, name)
