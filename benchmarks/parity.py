@@ -13,6 +13,9 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import tests.conftest  # noqa: F401  # what torchvision needs beside a CPU build of torch
+
+# isort: split
 import timm
 import torch
 import torchvision

@@ -19,7 +19,9 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import tests.conftest  # noqa: F401, I001  # what torchvision's import needs beside a CPU build
+import tests.conftest  # noqa: F401  # what torchvision needs beside a CPU build of torch
+
+# isort: split
 import timm
 import torch
 import torchvision

@@ -121,11 +121,32 @@ def speed() -> str:
     return f"{table}\n```\n{record['command']}\n```\n\nOn {machine}.\n"
 
 
+def profiling() -> str:
+    """Seconds to profile a network, ours and the peers'."""
+    record = json.loads((ROOT / "results" / "profile.json").read_text())
+    tools = ("convnets", "torchinfo", "fvcore", "ptflops")
+    table = markdown(
+        ("Network", "at", *(f"{tool}, s" for tool in tools), "Ratio"),
+        [
+            (
+                row["network"],
+                str(row["size"]),
+                *(f"{row[tool]['seconds']:.2f}" for tool in tools),
+                f"{row['ratio']:.2f}",
+            )
+            for row in record["rows"]
+        ],
+    )
+    machine = on(Machine.model_validate(record["machine"]))
+    return f"{table}\n```\n{record['command']}\n```\n\nOn {machine}.\n"
+
+
 PARTS = {
     "models": models,
     "cifar10": lambda: results("cifar10-jpeg-3-epochs"),
     "mnist": lambda: results("mnist-lenet5"),
     "speed": speed,
+    "profile": profiling,
 }
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -77,7 +78,8 @@ class FieldTracker:
         grid = self._grids.get(memory(tensor), ())
         if grid is None:
             raise OffGrid
-        return tuple(_seen_through(tensor, place) for place in grid)
+        view = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+        return tuple(_seen_through(place, *view) for place in grid)
 
     def _result(self, operation: Any, args: tuple[Any, ...], output: Tensor) -> Places:
         name = operation_name(operation)
@@ -120,16 +122,20 @@ def _tensors(args: Sequence[Any]) -> list[Tensor]:
     return found
 
 
-def _seen_through(tensor: Tensor, place: Place) -> Place:
+@lru_cache(maxsize=4096)  # a dense block looks at the same maps again and again
+def _seen_through(
+    place: Place, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
+) -> Place:
     """``place`` in memory, as seen through the strides of one view of it."""
     axis, count, step = place.axis, place.count, place.step
     if count == 1:
         return place
-    shift = tensor.storage_offset() // step % count
-    axis = replace(axis, centre=axis.centre + shift * axis.stride)
+    shift = offset // step % count
+    if shift:
+        axis = replace(axis, centre=axis.centre + shift * axis.stride)
     walking = [
-        (dim - tensor.ndim, length, stride)
-        for dim, (length, stride) in enumerate(zip(tensor.shape, tensor.stride(), strict=True))
+        (dim - len(shape), length, stride)
+        for dim, (length, stride) in enumerate(zip(shape, strides, strict=True))
         if 0 < stride <= step * (count - 1) and (length - 1) * stride >= step
     ]
     if not walking:

@@ -76,8 +76,8 @@ class ConvNet(nn.Module):
     def forward_intermediates(self, images: Tensor, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the output of each named module (``"features.stage2"``), in order of execution.
 
-        Of a stage that hands on several maps it is the first. Raises ``UnknownName`` for a name that
-        ``named_modules`` does not have.
+        Of a stage that hands on several maps it is the first. Raises ``UnknownName`` for a name
+        that ``named_modules`` does not have.
         """
         wanted = set(names)
         modules = dict(self.named_modules())
