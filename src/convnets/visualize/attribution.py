@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from convnets.errors import UnknownName, UsageError
 from convnets.visualize.arrays import Picture
-from convnets.visualize.deconvnet import _without_normalisation
+from convnets.visualize.deconvnet import without_normalisation
 from convnets.visualize.maps import Tracker, as_array
 from convnets.visualize.rectify import gradient_rule
 from convnets.visualize.scores import (
@@ -71,7 +71,7 @@ def class_deconvnet(network: nn.Module, images: Tensor, *, target: Target = None
 
 @contextmanager
 def _deconvnet_rules(network: nn.Module) -> Iterator[None]:
-    with _without_normalisation(network), gradient_rule("deconvnet"):
+    with without_normalisation(network), gradient_rule("deconvnet"):
         yield
 
 

@@ -88,7 +88,7 @@ def project(
     with (
         evaluating(network),
         torch.enable_grad(),
-        _without_normalisation(network),
+        without_normalisation(network),
         gradient_rule("deconvnet"),
     ):
         # A copy, since the network's first layer may work in place.
@@ -175,7 +175,7 @@ def _chosen(maps: Tensor, unit: int | None, position: tuple[int, int] | None, ke
 
 
 @contextmanager
-def _without_normalisation(network: nn.Module) -> Iterator[None]:
+def without_normalisation(network: nn.Module) -> Iterator[None]:
     """Local response normalisation works as ever, but its gradient is what arrives."""
 
     def straight(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
