@@ -1,4 +1,4 @@
-"""Max pooling with switches and unpooling, against torch's own, for any size, stride and overlap."""
+"""Max pooling with switches, and unpooling, for any size, stride and overlap: against torch."""
 
 from __future__ import annotations
 
