@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from convnets.catalog import Family, Variant
 from convnets.errors import InputTooSmall
 from convnets.layers.feature_maps import feature_info
 from convnets.layers.network import ConvNet, smallest_input
+from convnets.layers.squeeze_excite import SqueezeExcite
+from convnets.layers.stochastic_depth import StochasticDepth
 from convnets.models import FAMILIES, VARIANTS, create_model
 
 ROWS = [pytest.param(name, variant, id=name) for name, (_, variant) in VARIANTS.items()]
@@ -202,6 +205,36 @@ def test_figures_are_those_of_the_reference(reference: dict[str, dict[str, Any]]
                 assert row[field] == value, (name, field)
                 compared += 1
     assert compared > 4 * 200
+
+
+RESIDUAL = [
+    pytest.param(family, id=family.name)
+    for family in FAMILIES
+    if hasattr(family.pocket, "stochastic_depth")
+]
+
+
+@pytest.mark.parametrize("family", RESIDUAL)
+def test_stochastic_depth_and_squeeze_join_a_residual_family(family: Family) -> None:
+    def built(**changes: Any) -> ConvNet:
+        spec = replace(family.pocket, **changes)
+        network: ConvNet = family.network(spec, in_chans=3, num_classes=10)
+        return network
+
+    plain, dropping = built(stochastic_depth=0.0), built(stochastic_depth=0.5)
+    assert plain.state_dict().keys() == dropping.state_dict().keys()
+    survivals = [
+        module.survival
+        for module in dropping.modules()
+        if isinstance(module, StochasticDepth) and module.survival < 1
+    ]
+    assert survivals
+    assert sorted(survivals, reverse=True) == survivals, "deeper blocks are dropped more often"
+    if hasattr(family.pocket, "squeeze"):
+        squeezed, without = built(squeeze=2), built(squeeze=0)
+        assert any(isinstance(module, SqueezeExcite) for module in squeezed.modules())
+        assert trainable(squeezed) > trainable(without)
+        assert squeezed(torch.randn(2, 3, 32, 32)).shape == (2, 10)
 
 
 def pocket(family: Family) -> tuple[ConvNet, torch.Tensor]:

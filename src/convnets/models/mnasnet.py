@@ -16,6 +16,7 @@ from convnets.layers.initialise import initialise_tan2018
 from convnets.layers.inverted_residual import InvertedResidual, multiple_of_8
 from convnets.layers.network import ConvNet, stack
 from convnets.layers.squeeze_excite import SqueezeExcite
+from convnets.layers.stochastic_depth import StochasticDepth, linear_decay
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,16 @@ SMALL = (
 
 @dataclass(frozen=True)
 class Spec:
-    """What varies: the stages, the width multiplier, and what goes with the table."""
+    """What varies: the stages, the width multiplier, and what goes with the table.
+
+    ``stochastic_depth`` is how often the last block is dropped; the paper has none.
+    """
 
     stages: tuple[Stage, ...]
     width: float = 1.0
     stem_width: int = 32
     dropout: float = 0.2
+    stochastic_depth: float = 0.0
     stem: Stem = "paper"
 
 
@@ -85,6 +90,8 @@ class MnasNet(ConvNet):
         channels = multiple_of_8(spec.stem_width * spec.width)
         stride = 1 if spec.stem == "small" else 2
         self.features = stack(("stem", conv_bn(in_chans, channels, 3, stride=stride)))
+        depth = sum(row.depth for row in spec.stages)
+        survivals = iter(linear_decay(depth, 1 - spec.stochastic_depth))
         for index, row in enumerate(spec.stages, start=1):
             stage = nn.Sequential()
             out_channels = multiple_of_8(row.channels * spec.width)
@@ -98,6 +105,7 @@ class MnasNet(ConvNet):
                     stride=row.stride if number == 1 else 1,
                     # A quarter of the width before the expansion, as in the authors' code.
                     squeeze=SqueezeExcite(hidden, channels // 4) if row.squeeze else None,
+                    drop=StochasticDepth(next(survivals)),
                 )
                 stage.add_module(f"block{number}", block)
                 channels = out_channels

@@ -16,6 +16,8 @@ from convnets.layers.conv import conv_bn, pooled_head
 from convnets.layers.initialise import initialise_he2015
 from convnets.layers.inverted_residual import InvertedResidual, multiple_of_8
 from convnets.layers.network import ConvNet, stack
+from convnets.layers.squeeze_excite import squeeze_by
+from convnets.layers.stochastic_depth import StochasticDepth, linear_decay
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,16 @@ TABLE_2 = (
 
 @dataclass(frozen=True)
 class Spec:
-    """What varies: the width multiplier, and the stages for networks of other sizes."""
+    """What varies: the width multiplier, and the stages for networks of other sizes.
+
+    ``squeeze`` is the reduction of a squeeze-and-excitation on each wide map, and
+    ``stochastic_depth`` how often the last block is dropped; the paper has neither.
+    """
 
     width: float = 1.0
     stages: tuple[Stage, ...] = TABLE_2
+    squeeze: int = 0
+    stochastic_depth: float = 0.0
     stem: Stem = "paper"
 
 
@@ -61,16 +69,22 @@ class MobileNetV2(ConvNet):
         channels = multiple_of_8(STEM_WIDTH * spec.width)
         stride = 1 if spec.stem == "small" else 2
         self.features = stack(("stem", conv(in_chans, channels, 3, stride=stride)))
+        survivals = iter(
+            linear_decay(sum(row.depth for row in spec.stages), 1 - spec.stochastic_depth)
+        )
         for index, row in enumerate(spec.stages, start=1):
             stage = nn.Sequential()
             out_channels = multiple_of_8(row.channels * spec.width)
             for number in range(1, row.depth + 1):
+                hidden = channels * row.expansion
                 block = InvertedResidual(
                     channels,
                     out_channels,
-                    hidden=channels * row.expansion,
+                    hidden=hidden,
                     stride=row.stride if number == 1 else 1,
                     conv=conv,
+                    squeeze=squeeze_by(spec.squeeze, hidden),
+                    drop=StochasticDepth(next(survivals)),
                 )
                 stage.add_module(f"block{number}", block)
                 channels = out_channels

@@ -17,6 +17,7 @@ from convnets.layers.initialise import initialise_he2015
 from convnets.layers.inverted_residual import InvertedResidual, multiple_of_8
 from convnets.layers.network import ConvNet, stack
 from convnets.layers.squeeze_excite import SqueezeExcite
+from convnets.layers.stochastic_depth import StochasticDepth, linear_decay
 
 RE = nn.ReLU
 HS = nn.Hardswish
@@ -72,7 +73,10 @@ TABLE_2 = (
 
 @dataclass(frozen=True)
 class Spec:
-    """What varies: the table with its two last widths, the multiplier, and batch statistics."""
+    """What varies: the table with its two last widths, the multiplier, and batch statistics.
+
+    ``stochastic_depth`` is how often the last block is dropped; the paper has none.
+    """
 
     stages: tuple[tuple[Row, ...], ...]
     final: int
@@ -80,6 +84,7 @@ class Spec:
     width: float = 1.0
     eps: float = 1e-3
     momentum: float = 0.01
+    stochastic_depth: float = 0.0
     stem: Stem = "paper"
 
 
@@ -93,6 +98,7 @@ class MobileNetV3(ConvNet):
         stride = 1 if spec.stem == "small" else 2
         self.features = stack(("stem", conv(in_chans, channels, 3, stride=stride, act=HS)))
         printed = STEM_WIDTH
+        survivals = iter(linear_decay(sum(map(len, spec.stages)), 1 - spec.stochastic_depth))
         for index, rows in enumerate(spec.stages, start=1):
             stage = nn.Sequential()
             for number, row in enumerate(rows, start=1):
@@ -107,6 +113,7 @@ class MobileNetV3(ConvNet):
                     stride=row.stride,
                     conv=partial(conv, act=row.act),
                     squeeze=squeeze_excite(hidden) if row.squeeze else None,
+                    drop=StochasticDepth(next(survivals)),
                 )
                 stage.add_module(f"block{number}", block)
                 channels, printed = out_channels, row.channels
