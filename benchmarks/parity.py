@@ -3,8 +3,8 @@
     python -m benchmarks.parity
 
 Every value of the peer's network is drawn at random and goes to ours through the family's key map;
-two random images go through both, in double precision where the network is not too large for it. The figure is the largest difference of two
-logits as a share of the largest logit.
+two random images go through both, in double precision where the network is not too large for it.
+The figure is the largest difference of two logits as a share of the largest logit.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def table(families: dict[tuple[str, str], list[tuple[Case, float]]]) -> str:
         "",
         f"torch {torch.__version__}, torchvision {torchvision.__version__}, "
         f"timm {timm.__version__}; float64 (float32 above 40 million parameters), eval mode, "
-        "random weights and images, two images a network. Largest difference of logits as a share of the largest logit; equal means at "
-        f"most {TOLERANCE:g}.",
+        "random weights and images, two images a network. Largest difference of logits as a share "
+        f"of the largest logit; equal means at most {TOLERANCE:g}.",
         "",
         "```",
         "python -m benchmarks.parity",
