@@ -26,9 +26,22 @@ ROWS = [pytest.param(name, variant, id=name) for name, (_, variant) in VARIANTS.
 POCKETS = [pytest.param(family, id=family.name) for family in FAMILIES]
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
-LEAST = [
-    pytest.param(*min(family.variants.items(), key=lambda row: row[1].params), id=family.name)
+
+def extremes(family: Family) -> list[str]:
+    """The smallest and the largest network of a family."""
+    names = sorted(family.variants, key=lambda name: family.variants[name].params)
+    return list(dict.fromkeys((names[0], names[-1])))
+
+
+EXTREMES = [
+    pytest.param(name, family.variants[name], id=name)
     for family in FAMILIES
+    for name in extremes(family)
+]
+LEAST = [
+    pytest.param(name, family.variants[name], id=family.name)
+    for family in FAMILIES
+    for name in extremes(family)[:1]
 ]
 
 every_row = pytest.mark.parametrize(("name", "variant"), ROWS)
@@ -109,7 +122,7 @@ def test_published_figures_are_of_this_network(name: str, variant: Variant) -> N
         assert error is None or 0 < printed(error)[0] < 100
 
 
-@every_row
+@pytest.mark.parametrize(("name", "variant"), EXTREMES)
 def test_small_stem_takes_32_pixels(name: str, variant: Variant) -> None:
     network = build(name, stem="small", num_classes=10)
     assert network.spec.stem == "small"
