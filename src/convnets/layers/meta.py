@@ -33,6 +33,10 @@ def on_meta(module: Network, *, hooks: bool = True) -> Network:
                 if isinstance(tensor, nn.Parameter):
                     twin = nn.Parameter(twin, requires_grad=tensor.requires_grad)
                 twins[id(tensor)] = twin
+        # Most of a module is empty dicts of hooks, which deepcopy is slow to copy.
+        for each in vars(part).values():
+            if isinstance(each, dict) and not each:
+                twins[id(each)] = type(each)()
         if not hooks:
             for watching in (part._forward_hooks, part._forward_pre_hooks):
                 twins[id(watching)] = OrderedDict()
