@@ -7,14 +7,14 @@ import pytest
 from convnets.models import find_variant
 from tests.models.parity import Case, cases, measure, precision
 
-HUGE = 100_000_000
+HUGE = 60_000_000
 TORCHVISION = {case.row for case in cases() if case.library == "torchvision"}
 
 
 def slow(case: Case) -> bool:
     """Whether a case waits for ``-m slow``; ``python -m benchmarks.parity`` runs them all.
 
-    That is a network of hundreds of millions of parameters, or the second library for a row, but
+    That is a network of very many parameters, or the second library for a row, but
     for the smallest row of each family.
     """
     family, variant = find_variant(case.row)
