@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from convnets.training.checkpoints import HEADER, MAGIC
 from convnets.training.engine import Engine
-from convnets.training.loop import Criterion, StepReport, steps
+from convnets.training.loop import StepReport, steps
+from convnets.training.objective import Criterion
 from convnets.training.settings import Constant, Optimisation, Sgd
 from convnets.training.state import TrainingState
 
@@ -25,6 +26,8 @@ class FixedBatch:
     images: Tensor
     targets: Tensor
     indices: Tensor
+    partners: Tensor | None = None
+    shares: Tensor | None = None
 
 
 class FixedBatches:

@@ -12,12 +12,12 @@ from torch.nn import functional as F
 
 from convnets.errors import NonFinite, TrainingFailed
 from convnets.training.engine import Engine
-from convnets.training.loop import Criterion, choose_criterion, smoothed, steps
+from convnets.training.loop import steps
+from convnets.training.objective import Criterion
 from convnets.training.schedules import learning_rate
 from convnets.training.settings import AdamW, Cosine, Sgd
 from convnets.training.state import TrainingState
 from tests.training.pocket import (
-    CLASSES,
     CPU,
     FixedBatch,
     FixedBatches,
@@ -99,36 +99,6 @@ def test_a_plateau_looks_at_the_epochs_behind() -> None:
     state = TrainingState(Plain(), chosen, CPU)
     rates = [report.learning_rate for report in run(state, chosen, 20)]
     assert rates == pytest.approx([0.1 / 2**epoch for epoch in range(4) for _ in range(5)])
-
-
-def test_label_smoothing_is_torchs() -> None:
-    chosen = settings(label_smoothing=0.2)
-    model = Plain()
-    (batch, *_) = FixedBatches().epoch(0)
-    expected = F.cross_entropy(model(batch.images), batch.targets, label_smoothing=0.2).item()
-    assert run(TrainingState(model, chosen, CPU), chosen, 1)[0].loss == expected
-    logits = torch.randn(8, CLASSES)
-    torch.testing.assert_close(
-        F.cross_entropy(logits, smoothed(batch.targets, CLASSES, 0.2)),
-        F.cross_entropy(logits, batch.targets, label_smoothing=0.2),
-    )
-
-
-def test_a_networks_own_loss_counts() -> None:
-    seen: list[Tensor] = []
-
-    def criterion(logits: Tensor, targets: Tensor) -> Tensor:
-        seen.append(targets)
-        return logits.square().mean()
-
-    model = Own(criterion)
-    (batch, *_) = FixedBatches().epoch(0)
-    expected = model(batch.images).square().mean().item()
-    chosen = settings()
-    assert run(TrainingState(model, chosen, CPU), chosen, 1)[0].loss == expected
-    assert torch.equal(seen[0], batch.targets)
-    choose_criterion(model, settings(label_smoothing=0.2))(torch.zeros(8, CLASSES), batch.targets)
-    assert torch.equal(seen[1], smoothed(batch.targets, CLASSES, 0.2))
 
 
 def test_clipping_bounds_the_norm_and_keeps_the_direction() -> None:

@@ -36,6 +36,8 @@ class Batch:
     images: Tensor
     targets: Tensor
     indices: Tensor
+    partners: Tensor | None = None
+    shares: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

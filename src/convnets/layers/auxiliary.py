@@ -53,10 +53,12 @@ class AuxiliaryConvNet(ConvNet):
         for head in heads.values():
             initialise_he2015(head)
 
-    def forward_auxiliary(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward_auxiliary(
+        self, images: Tensor, targets: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the logits, and those of each auxiliary classifier by its name."""
         if not hasattr(self, "auxiliary"):
-            return super().forward_auxiliary(images)
+            return super().forward_auxiliary(images, targets)
         maps = self.forward_intermediates(images, ["head", *self.taps.values()])
         auxiliary = {name: head(maps[self.taps[name]]) for name, head in self.auxiliary.items()}
         return maps["head"], auxiliary

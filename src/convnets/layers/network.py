@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -41,12 +41,26 @@ class ConvNet(nn.Module):
         logits: Tensor = self.head(self.forward_features(images))
         return logits
 
-    def forward_auxiliary(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward_auxiliary(
+        self, images: Tensor, targets: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the logits, and by name what the auxiliary heads give, which ``forward`` skips.
 
-        A network without a child ``auxiliary`` has none.
+        A network without a child ``auxiliary`` has none. ``targets`` are the images' classes
+        (batch,) where they are known, as in training.
         """
         return self(images), {}
+
+    def auxiliary_loss(
+        self,
+        images: Tensor,
+        outputs: Mapping[str, Tensor],
+        targets: Tensor,
+        criterion: Callable[[Tensor, Tensor], Tensor],
+    ) -> Tensor:
+        """The sum of the auxiliary heads' losses (0-d); each gives logits unless overridden."""
+        losses = [criterion(logits.float(), targets) for logits in outputs.values()]
+        return torch.stack(losses).sum()
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the last feature map, before pooling and classifier.

@@ -8,6 +8,7 @@ lengths of the class capsules, in [0, 1): they are what is compared, not what a 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -164,18 +165,31 @@ class CapsNet(ConvNet):
         if spec.reconstruct:
             self.auxiliary = decoder(num_classes * spec.class_length, in_chans)
 
-    def forward_auxiliary(self, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward_auxiliary(
+        self, images: Tensor, targets: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the lengths, and as ``reconstruction`` what the decoder draws.
 
-        That is (batch, in_chans, 28, 28), drawn from the longest capsule of each image alone.
+        That is (batch, in_chans, 28, 28), drawn from one capsule of each image alone: that of the
+        right class where ``targets`` say it (Section 4.1), else the longest.
         """
         capsules_layer, lengths_layer = self.head
         capsules = capsules_layer(self.forward_features(images))
         lengths: Tensor = lengths_layer(capsules)
         if not self.spec.reconstruct:
             return lengths, {}
-        # Differs: in training the paper draws from the capsule of the right class.
-        return lengths, {"reconstruction": self.reconstruct(capsules, lengths.argmax(1))}
+        classes = lengths.argmax(1) if targets is None else targets
+        return lengths, {"reconstruction": self.reconstruct(capsules, classes)}
+
+    def auxiliary_loss(
+        self,
+        images: Tensor,
+        outputs: Mapping[str, Tensor],
+        targets: Tensor,
+        criterion: Callable[[Tensor, Tensor], Tensor],
+    ) -> Tensor:
+        """How far the drawn images are from ``images``, intensities in [0, 1]."""
+        return reconstruction_loss(outputs["reconstruction"].float(), images)
 
     def reconstruct(self, capsules: Tensor, classes: Tensor) -> Tensor:
         """Draw images from one capsule each, that of ``classes`` (batch,); the others are 0."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from convnets.errors import EnvironmentFailure, UsageError
 from convnets.memory import keep_freed_memory
@@ -45,7 +45,7 @@ class Engine:
             return model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
         return model.to(self.device)
 
-    def callable(self, model: nn.Module) -> Callable[[Tensor], Tensor]:
+    def callable(self, model: nn.Module) -> Callable[..., Any]:
         """The model's forward pass, compiled if that was asked for."""
         if not self.compiled:
             return model

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from convnets.errors import ConvnetsError, NonFinite, TrainingFailed
 from convnets.training.engine import Engine
+from convnets.training.objective import Objective, Part, make_objective
 from convnets.training.schedules import learning_rate
 from convnets.training.settings import Optimisation
 from convnets.training.state import (
@@ -22,11 +22,13 @@ from convnets.training.state import (
     update_average,
 )
 
-Criterion = Callable[[Tensor, Tensor], Tensor]
-
 
 class Batch(Protocol):
-    """Images (b, c, h, w), class indices (b,) and the samples' numbers in the data set (b,)."""
+    """Images (b, c, h, w), class indices (b,) and the samples' numbers in the data set (b,).
+
+    Where images are mixed, ``partners`` (b,) are the classes of those mixed in, and ``shares`` (b,)
+    what is left of an image itself.
+    """
 
     @property
     def images(self) -> Tensor: ...
@@ -34,6 +36,10 @@ class Batch(Protocol):
     def targets(self) -> Tensor: ...
     @property
     def indices(self) -> Tensor: ...
+    @property
+    def partners(self) -> Tensor | None: ...
+    @property
+    def shares(self) -> Tensor | None: ...
 
 
 class Batches(Protocol):
@@ -57,15 +63,20 @@ class StepReport:
 
 
 def steps(
-    state: TrainingState, batches: Batches, settings: Optimisation, engine: Engine
+    state: TrainingState,
+    batches: Batches,
+    settings: Optimisation,
+    engine: Engine,
+    objective: Objective | None = None,
 ) -> Iterator[StepReport]:
     """Train to the end of the current epoch, one yield a step; ``state`` is whole at each yield.
 
-    Raises ``NonFinite`` before a step that would spoil the weights.
+    ``objective`` is what is minimised where it is not the settings' own. Raises ``NonFinite``
+    before a step that would spoil the weights.
     """
     progress = state.progress
     epoch, position = divmod(progress.step, batches.steps)
-    criterion = choose_criterion(state.model, settings)
+    objective = objective or make_objective(state.model, settings)
     parameters = [p for p in state.model.parameters() if p.requires_grad]
     total = settings.epochs * batches.steps
     state.model.train()
@@ -73,8 +84,8 @@ def steps(
     for batch in batches.epoch(epoch, position):
         rate = learning_rate(settings, progress.step, total, progress.epoch_losses)
         for group in state.optimizer.param_groups:
-            group["lr"] = rate
-        loss = gradients(state, criterion, batch, engine)
+            group["lr"] = rate * group.get("lr_scale", 1.0)
+        loss = gradients(state, objective, batch, engine)
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         loss_value, norm_value = torch.stack((loss, norm.to(loss))).tolist()
         check_finite(loss_value, norm_value, progress.step + 1, rate, batch)
@@ -97,7 +108,7 @@ def steps(
 
 def gradients(
     state: TrainingState,
-    criterion: Criterion,
+    objective: Objective,
     batch: Batch,
     engine: Engine,
 ) -> Tensor:
@@ -110,7 +121,7 @@ def gradients(
     while True:
         generators = random_state(engine.device)
         try:
-            return _accumulate(state, criterion, batch, engine)
+            return _accumulate(state, objective, batch, engine)
         except torch.OutOfMemoryError as error:
             if progress.split >= len(batch.targets):
                 raise TrainingFailed(
@@ -123,7 +134,7 @@ def gradients(
 
 def _accumulate(
     state: TrainingState,
-    criterion: Criterion,
+    objective: Objective,
     batch: Batch,
     engine: Engine,
 ) -> Tensor:
@@ -131,45 +142,34 @@ def _accumulate(
     size = len(batch.targets)
     pieces = min(state.progress.split, size)
     total = torch.zeros((), device=engine.device)
-    for images, targets in zip(
-        batch.images.chunk(pieces), batch.targets.chunk(pieces), strict=True
-    ):
+    for part in _parts(batch, pieces):
         with engine.autocast():
-            logits = _forward(state, images)
-        loss = criterion(logits.float(), targets) * (len(targets) / size)
+            outputs = _outputs(state, objective, part)
+        loss = objective.loss(*outputs, part) * (len(part.targets) / size)
         torch.autograd.backward(loss)
         total += loss.detach()
     return total
 
 
-def _forward(state: TrainingState, images: Tensor) -> Tensor:
+def _parts(batch: Batch, count: int) -> Iterator[Part]:
+    columns = (batch.images, batch.targets, batch.partners, batch.shares)
+    none = (None,) * count
+    pieces = (none if column is None else column.chunk(count) for column in columns)
+    for piece in zip(*pieces, strict=False):
+        yield Part(*piece)
+
+
+def _outputs(
+    state: TrainingState, objective: Objective, part: Part
+) -> tuple[Tensor, dict[str, Tensor]]:
     try:
-        return state.forward(images)
+        return objective.outputs(state.forward, part)
     except ConvnetsError:
         raise
     except ValueError as error:  # batch normalisation of one value a channel
         raise TrainingFailed(
             f"step {state.progress.step + 1}: {error}; use a larger batch or less accumulation"
         ) from error
-
-
-def choose_criterion(model: nn.Module, settings: Optimisation) -> Criterion:
-    """The network's own loss if it has one (LeNet-5's Eq. 9), else cross-entropy."""
-    own = getattr(model, "criterion", None)
-    if own is None:
-        return lambda logits, targets: F.cross_entropy(
-            logits, targets, label_smoothing=settings.label_smoothing
-        )
-    if not settings.label_smoothing:
-        return own  # type: ignore[no-any-return]
-    return lambda logits, targets: own(
-        logits, smoothed(targets, logits.shape[1], settings.label_smoothing)
-    )
-
-
-def smoothed(targets: Tensor, num_classes: int, share: float) -> Tensor:
-    """Class probabilities (batch, classes): ``share`` spread evenly (Szegedy et al. 2015)."""
-    return F.one_hot(targets, num_classes).float() * (1 - share) + share / num_classes
 
 
 def check_finite(loss: float, norm: float, step: int, rate: float, batch: Batch) -> None:

@@ -89,12 +89,37 @@ class Plateau(Record):
 ScheduleSetting = Annotated[Constant | Cosine | Steps | Plateau, Field(discriminator="kind")]
 
 
+class Progressive(Record):
+    """Training that grows (Tan and Le 2021, EfficientNetV2, Section 4, Algorithm 1).
+
+    The run is cut into ``stages`` of equal length. Image size (as a share of the full one),
+    dropout, and the strength of augmentation (of RandAugment's magnitude and mixup's alpha) go in
+    equal steps from the first value to the last, which are those of the recipe.
+    """
+
+    stages: int = Field(default=4, ge=2, le=100)
+    size_from: Annotated[float, Field(gt=0, le=1)] = 0.43
+    strength_from: Share = 0.33
+    dropout_from: Share | None = None
+
+
 class Optimisation(Record):
     """How weights are found: all that the loop reads.
 
     ``accumulation`` splits a batch into that many pieces whose gradients add up to the batch's.
     ``clip_norm`` bounds the norm of the whole gradient. ``ema_decay`` keeps a moving average of
-    the weights, which is then what is tested and saved.
+    the weights, which is then what is tested and saved; ``swa_start`` an equal one, of the weights
+    after each epoch from that share of the run on (Izmailov et al. 2018), whose normalisation
+    statistics are measured anew before it is tested.
+
+    ``loss`` "binary" asks a yes-or-no question for each class, of targets above
+    ``binary_threshold``. ``auxiliary_weight`` is the weight of each auxiliary head's loss.
+    ``class_weights`` "balanced" weighs each class by the inverse of its count. ``dropout`` is set
+    on every dropout layer, ``stochastic_depth`` is the last block's probability to be dropped and
+    falls linearly to the first. ``layer_decay`` multiplies the learning rate once more for each
+    stage away from the head. ``freeze`` are patterns of the parameters that are not trained.
+
+    None is off: a plan leaves such fields out, so that it keeps its name when fields are added.
     """
 
     epochs: int = Field(ge=1, le=100_000)
@@ -105,3 +130,19 @@ class Optimisation(Record):
     clip_norm: float | None = Field(default=None, gt=0)
     accumulation: int = Field(default=1, ge=1)
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = None
+    swa_start: Annotated[float, Field(ge=0, lt=1)] | None = None
+    loss: Literal["binary"] | None = None
+    binary_threshold: Annotated[float, Field(ge=0, lt=1)] | None = None
+    auxiliary_weight: Annotated[float, Field(gt=0, le=100)] | None = None
+    class_weights: Literal["balanced"] | None = None
+    dropout: Decay | None = None
+    stochastic_depth: Decay | None = None
+    layer_decay: Annotated[float, Field(gt=0, le=1)] | None = None
+    freeze: tuple[str, ...] | None = None
+    progressive: Progressive | None = None
+
+    @model_validator(mode="after")
+    def _one_average(self) -> Self:
+        if self.ema_decay is not None and self.swa_start is not None:
+            raise ValueError("ema_decay and swa_start are both set; a run keeps one average")
+        return self

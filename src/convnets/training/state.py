@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from convnets.errors import BadModelFile, first_problem
 from convnets.records import EpochRecord
 from convnets.training.engine import Engine
+from convnets.training.objective import WithAuxiliary
 from convnets.training.optimizers import MOMENTS, build_optimizer
 from convnets.training.settings import Optimisation
 
@@ -37,7 +38,8 @@ class TrainingState:
 
     def __init__(self, model: nn.Module, settings: Optimisation, engine: Engine) -> None:
         self.model = engine.place(model)
-        self.forward = engine.callable(self.model)
+        auxiliary = settings.auxiliary_weight is not None
+        self.forward = engine.callable(WithAuxiliary(self.model) if auxiliary else self.model)
         self.optimizer = build_optimizer(self.model, settings.optimizer)
         self.average = copy.deepcopy(self.model) if settings.ema_decay else None
         self.progress = Progress(split=settings.accumulation)
