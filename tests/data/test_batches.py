@@ -159,7 +159,8 @@ def test_batches_equal_a_loop_over_images(
     made = batches(augmentation=augmentation, channels_last=channels_last)
     seen = []
     for batch in made.epoch(2):
-        for image, target, sample in zip(*vars(batch).values(), strict=True):
+        columns = (batch.images, batch.targets, batch.indices)
+        for image, target, sample in zip(*columns, strict=True):
             expected = naive(int(sample), 2, augmentation or Augmentation())
             assert np.abs(image.numpy() - expected).max() < 1e-5
             assert target == ARRAYS.labels[sample]

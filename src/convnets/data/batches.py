@@ -1,103 +1,138 @@
 """Batches for training and evaluation: whole sets on the device, or streamed from files.
 
 The order of an epoch and every image's augmentation are functions of (seed, epoch, sample number):
-they do not depend on batch composition, threads or restarts, and both kinds give the same batches
-bit for bit.
+they do not depend on batch composition, threads, ranks or restarts, and both kinds give the same
+batches bit for bit.
 """
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from convnets.data.augment import NONE, Augmentation, cropped, padded, placement
-from convnets.data.draws import permutation
-from convnets.data.fit import fitted
-from convnets.data.sets import ImageArrays, Progress, Split
+from convnets.data.ahead import cropped_images, fitted_images, made_ahead
+from convnets.data.augment import NONE, Augmentation, cropped, placement
+from convnets.data.crops import crops_sources, resampled, resizes, shrunk, windows
+from convnets.data.draws import Draws
+from convnets.data.erasing import erase
+from convnets.data.lighting import measured_lighting
+from convnets.data.measure import normalisation as normalisation
+from convnets.data.mixing import mix
+from convnets.data.policies import recoloured
+from convnets.data.preparation import Epoch, Preparation, Sampling, begun, own_parts
+from convnets.data.sets import Progress, Split
 from convnets.errors import UsageError
 
 CHUNK = 512
-SAMPLED_FILES = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
     """``images`` (b, channels, size, size) float32, normalised; ``targets`` and ``indices`` (the
-    samples' numbers in their split) (b,) int64; all on the device."""
+    samples' numbers in their split) (b,) int64; all on the device.
+
+    Where images are mixed, ``partners`` (b,) int64 are the classes mixed in and ``shares`` (b,)
+    float32 what is left of the images themselves. ``total`` counts the images of all ranks; 0
+    stands for those of this one.
+    """
 
     images: Tensor
     targets: Tensor
     indices: Tensor
     partners: Tensor | None = None
     shares: Tensor | None = None
+    total: int = 0
 
-
-@dataclass(frozen=True, eq=False)
-class Preparation:
-    """What a split's batches are to be; see ``make_batches``."""
-
-    size: int
-    batch_size: int
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    device: torch.device
-    seed: int
-    augmentation: Augmentation
-    training: bool
-    channels_last: bool
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "total", self.total or len(self.targets))
 
 
 class Batches(ABC):
-    """``steps`` batches of ``samples`` images an epoch.
+    """``steps`` batches of ``samples`` images an epoch, each cut into one part for each rank.
 
     In training the order is drawn anew each epoch and no image is dropped: the last batch may be
     smaller, and where it would hold one image alone (which batch normalisation refuses) that image
-    joins the batch before it. In evaluation the order is the split's own.
+    joins the batch before it. In evaluation the order is the split's own, and a last batch of
+    fewer images than ranks joins the one before it. A rank's part is empty only where a batch has
+    fewer images, or pairs of them to be mixed, than there are ranks.
     """
 
     def __init__(self, split: Split, plan: Preparation) -> None:
         self.plan = plan
         self.samples = len(split)
         self.labels = torch.from_numpy(split.labels.astype(np.int64)).to(plan.device)
-        starts = list(range(0, self.samples, plan.batch_size))
-        if plan.training and len(starts) > 1 and self.samples - starts[-1] == 1:
-            starts.pop()
-        self.parts = [
-            slice(*ends) for ends in zip(starts, [*starts[1:], self.samples], strict=True)
-        ]
+        self.parts, self.totals = own_parts(plan, self.samples)
         self.steps = len(self.parts)
+        self.stage()
         deviation = torch.tensor(plan.deviation, device=plan.device, dtype=torch.float64)
         mean = torch.tensor(plan.mean, device=plan.device, dtype=torch.float64)
         self.scale = (1 / (255 * deviation)).float().view(-1, 1, 1)
         self.shift = (-mean / deviation).float().view(-1, 1, 1)
+        self.fill = (255 * mean).round().float()
+
+    def stage(self, size: int | None = None, strength: float = 1.0) -> None:
+        """Set the images' size and the augmentation's strength for the epochs that follow.
+
+        Progressive learning (Tan and Le 2021, Section 4). Crops that are resized anyway are cut
+        to ``size`` pixels at once, others are shrunk after the crop, both with antialias; what
+        follows sees the smaller image. ``strength``, from 0 to 1, scales RandAugment's magnitude
+        and mixup's alpha. Raises ``UsageError``.
+        """
+        size = self.plan.size if size is None else size
+        if not 1 <= size <= self.plan.size:
+            raise UsageError(f"a stage of {size} pixels; it is from 1 to {self.plan.size}")
+        if not 0 <= strength <= 1:
+            raise UsageError(f"a stage of strength {strength}; it is from 0 to 1")
+        self.size, self.strength = size, strength
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from step ``start`` on; raises ``BadImage``."""
-        plan = self.plan
-        if plan.training:
-            order = permutation(plan.seed, epoch, self.samples, plan.device)
-        else:
-            order = torch.arange(self.samples, device=plan.device)
-        where = placement(plan.augmentation, plan.seed, epoch, order)
-        targets = self.labels[order]
+        plan, strength = self.plan, self.strength
+        made = begun(plan, self.labels, epoch, self.size, strength)
+        size = made.size if resizes(made.settings) else plan.size
+        where = placement(made.settings, plan.seed, epoch, made.draws.samples)
+        targets = self.labels[made.order]
         parts = self.parts[start:]
-        for part, (images, rows) in zip(parts, self._sources(order, parts), strict=True):
-            pixels = cropped(images, rows, plan.size, where[part])
-            normalised = pixels.to(torch.float32).mul_(self.scale).add_(self.shift)
+        sources = zip(parts, self.totals[start:], self._sources(made, parts), strict=True)
+        for part, total, (images, rows) in sources:
+            pixels = cropped(images, rows, size, where[part])
+            varied = self._varied(pixels, made, made.draws[part])
+            classes, partners, shares = targets[part], None, None
+            if made.settings.mixes:
+                mixed = mix(varied, classes, made.settings, made.draws[part], strength)
+                varied, partners, shares = mixed.images, mixed.partners, mixed.shares
             layout = torch.channels_last if plan.channels_last else torch.contiguous_format
-            yield Batch(normalised.contiguous(memory_format=layout), targets[part], order[part])
+            laid = varied.contiguous(memory_format=layout)
+            yield Batch(laid, classes, made.order[part], partners, shares, total)
+
+    def _varied(self, pixels: Tensor, made: Epoch, draws: Draws) -> Tensor:
+        """All that follows the crop but mixing: uint8 to normalised float32."""
+        settings = made.settings
+        if pixels.shape[-1] != made.size:
+            pixels = shrunk(pixels, made.size)
+        pixels = recoloured(pixels, settings, draws, self.fill)
+        shift = self.shift
+        if settings.pca is not None and self.plan.lighting is not None:
+            lights = self.plan.lighting.shifts(settings.pca, draws)
+            shift = shift + lights[..., None, None] * (self.scale * 255)
+        images = pixels.to(torch.float32).mul_(self.scale).add_(shift)
+        erase(images, settings, draws, self.plan.size)
+        return images
+
+    def _crops(self, images: Tensor, made: Epoch, part: slice) -> tuple[Tensor, Tensor]:
+        """Resized crops of fitted images, as ``_sources`` yields them."""
+        where = windows(made.settings, made.draws[part], made.size, images.shape[-1])
+        crops = resampled(images, *where, made.size)
+        return crops, torch.arange(len(crops), device=crops.device)
 
     @abstractmethod
-    def _sources(self, order: Tensor, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each part of ``order``: padded uint8 images, and which of them are the batch."""
+    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each part of the order: uint8 images, padded or cropped, and which are the batch."""
 
 
 class DeviceBatches(Batches):
@@ -112,15 +147,21 @@ class DeviceBatches(Batches):
         done = 0
         everything = np.arange(self.samples)
         chunks = [everything[i : i + CHUNK] for i in range(0, self.samples, CHUNK)]
-        for chunk, pixels in zip(chunks, _prepared(split, plan, chunks), strict=True):
+        fitted = made_ahead(
+            chunks, lambda numbers: fitted_images(split, numbers, plan.size, plan.augmentation)
+        )
+        for chunk, pixels in zip(chunks, fitted, strict=True):
             self.images[done : done + len(chunk)] = pixels.to(plan.device)
             done += len(chunk)
             if progress is not None:
                 progress("decoding", done, self.samples)
 
-    def _sources(self, order: Tensor, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
         for part in parts:
-            yield self.images, order[part]
+            if resizes(made.settings):
+                yield self._crops(self.images.index_select(0, made.order[part]), made, part)
+            else:
+                yield self.images, made.order[part]
 
 
 class StreamedBatches(Batches):
@@ -130,39 +171,23 @@ class StreamedBatches(Batches):
         super().__init__(split, plan)
         self.split = split
 
-    def _sources(self, order: Tensor, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
-        numbers = order.cpu().numpy()
-        for pixels in _prepared(self.split, self.plan, [numbers[part] for part in parts]):
-            images = pixels.to(self.plan.device).contiguous()
-            yield images, torch.arange(len(images), device=self.plan.device)
+    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+        plan, split, settings = self.plan, self.split, made.settings
+        numbers, samples = made.order.cpu().numpy(), made.draws.samples.cpu()
+        early = crops_sources(split, settings, plan.size)
 
+        def make(part: slice) -> Tensor:
+            if early:
+                draws = Draws(plan.seed, made.draws.epoch, samples[part])
+                return cropped_images(split, numbers[part], made.size, settings, draws)
+            return fitted_images(split, numbers[part], plan.size, settings)
 
-def _prepared(split: Split, plan: Preparation, wanted: Sequence[np.ndarray]) -> Iterator[Tensor]:
-    """Decode, fit and pad the images of each entry of ``wanted``: (n, channels, side, side) uint8.
-
-    Threads work a bounded number of entries ahead: Pillow and torch let go of the interpreter.
-    """
-
-    def prepare(numbers: np.ndarray) -> Tensor:
-        if isinstance(split, ImageArrays):
-            images = fitted(split.images[numbers], plan.size)
-        else:
-            images = np.concatenate([fitted(split.image(i)[None], plan.size) for i in numbers])
-        return torch.from_numpy(padded(images, plan.augmentation)).permute(0, 3, 1, 2)
-
-    threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        pending: deque[Future[Tensor]] = deque()
-        try:
-            for numbers in wanted:
-                pending.append(pool.submit(prepare, numbers))
-                if len(pending) > threads + 1:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        for part, pixels in zip(parts, made_ahead(parts, make), strict=True):
+            images = pixels.to(plan.device).contiguous()
+            if resizes(settings) and not early:
+                yield self._crops(images, made, part)
+            else:
+                yield images, torch.arange(len(images), device=plan.device)
 
 
 def make_batches(
@@ -179,17 +204,29 @@ def make_batches(
     channels_last: bool = False,
     memory_limit: int = 2 << 30,
     progress: Progress | None = None,
+    rank: int = 0,
+    world: int = 1,
+    sampling: Sampling | None = None,
 ) -> Batches:
     """Make the batches of a split as squares of ``size`` pixels.
 
     ``mean`` and ``deviation`` are per channel, in units where white is 1; see ``normalisation``.
-    ``augmentation`` counts in training alone. A split that takes at most ``memory_limit`` bytes as
-    padded uint8 lies on the device (``DeviceBatches``; ``progress`` follows its decoding), a larger
-    one is streamed (``StreamedBatches``).
+    ``augmentation`` and ``sampling`` count in training alone. A split that takes at most
+    ``memory_limit`` bytes as padded uint8 lies on the device (``DeviceBatches``; ``progress``
+    follows its decoding), a larger one is streamed (``StreamedBatches``), and so is one whose
+    crops are to be taken of larger sources (``crops_sources``).
+
+    Of each batch of ``batch_size`` images this is the part of ``rank``; the parts of all ``world``
+    ranks make up the batch of one. ``sampling`` "balanced" draws every class equally often.
+    Raises ``UsageError``.
     """
-    for name, value in (("size", size), ("batch_size", batch_size)):
+    for name, value in (("size", size), ("batch_size", batch_size), ("world", world)):
         if value < 1:
             raise UsageError(f"{name} is {value}; it must be a positive whole number")
+    if not 0 <= rank < world:
+        raise UsageError(f"rank is {rank}; it must be from 0 to {world - 1}")
+    if sampling not in (None, "balanced"):
+        raise UsageError(f"sampling is {sampling!r}; it is 'balanced' or None")
     if not len(mean) == len(deviation) == split.channels:
         raise UsageError(
             f"images have {split.channels} channels, mean {len(mean)}, deviation {len(deviation)}"
@@ -198,6 +235,10 @@ def make_batches(
     if settings.padding_mode == "reflect" and settings.padding >= size:
         raise UsageError(
             f"padding {settings.padding} by reflection needs images larger than {size}"
+        )
+    if settings.mixes and batch_size % 2:
+        raise UsageError(
+            f"batch_size is {batch_size}; images are mixed in pairs, which needs an even one"
         )
     plan = Preparation(
         size=size,
@@ -209,39 +250,12 @@ def make_batches(
         augmentation=settings,
         training=training,
         channels_last=channels_last,
+        rank=rank,
+        world=world,
+        sampling=sampling if training else None,
+        lighting=measured_lighting(split, progress) if settings.pca is not None else None,
     )
-    if len(split) * (size + 2 * settings.padding) ** 2 * split.channels <= memory_limit:
+    taken = len(split) * (size + 2 * settings.padding) ** 2 * split.channels
+    if taken <= memory_limit and not crops_sources(split, settings, size):
         return DeviceBatches(split, plan, progress)
     return StreamedBatches(split, plan)
-
-
-def normalisation(
-    split: Split, progress: Progress | None = None
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel over a split, in units where white is 1.
-
-    Every image weighs the same. Of more than 4,096 files, 4,096 spread evenly are read.
-    """
-    if isinstance(split, ImageArrays):
-        pieces = (split.images[i : i + CHUNK] for i in range(0, len(split), CHUNK))
-        counts = np.stack([_histogram(piece) for piece in pieces]).sum(axis=0)
-    else:
-        rows = np.unique(np.linspace(0, len(split) - 1, SAMPLED_FILES).astype(np.int64))
-        counts = np.zeros((split.channels, 256))
-        with ThreadPoolExecutor() as pool:
-            for done, pixels in enumerate(pool.map(split.image, rows), start=1):
-                counts += _histogram(pixels) / pixels[..., 0].size
-                if progress is not None:
-                    progress("measuring", done, len(rows))
-    shares = counts / counts[0].sum()
-    levels = np.arange(256) / 255
-    mean = shares @ levels
-    deviation = np.sqrt(np.maximum(shares @ levels**2 - mean**2, 0))
-    # A constant channel has no deviation to divide by; one grey level stands in.
-    return tuple(mean.tolist()), tuple(np.maximum(deviation, 1 / 255).tolist())
-
-
-def _histogram(pixels: np.ndarray) -> np.ndarray:
-    """How often each channel (the last axis) takes each value, (channels, 256)."""
-    channels = pixels.reshape(-1, pixels.shape[-1]).T
-    return np.stack([np.bincount(channel, minlength=256) for channel in channels])

@@ -109,7 +109,7 @@ class ImageSet:
     @property
     def mirrors(self) -> bool:
         """Whether an image's mirror image is still of its class; a digit's is not."""
-        return self.name not in ("digits", "mnist")
+        return self.name.partition("-")[0] not in ("digits", "mnist")  # mnist-512 is a part
 
 
 def image_set(
