@@ -1,0 +1,94 @@
+"""What ``convnets bench --campaign`` does: rows in pieces of time, and the page of what is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convnets.cli import options
+
+if TYPE_CHECKING:
+    from convnets.data import ImageSet
+    from convnets.recipes.campaign import Campaign
+    from convnets.runs.campaign import Left
+    from convnets.training.engine import Engine
+
+
+def campaign(
+    name: str,
+    patterns: Sequence[str],
+    image_set: ImageSet,
+    out: Path,
+    engine: Engine,
+    *,
+    minutes: float | None,
+    epochs: int | None,
+) -> int:
+    """Carry a campaign on for ``minutes``, write its page, and say what is left."""
+    from convnets.cli.console import progress_bars, say
+    from convnets.cli.following import RunProgress
+    from convnets.errors import UnknownName
+    from convnets.recipes.campaign import CAMPAIGNS
+    from convnets.runs import grid
+    from convnets.runs.campaign import carry_on
+    from convnets.runs.run import Conduct
+
+    if name not in CAMPAIGNS:
+        raise UnknownName("campaign", name, CAMPAIGNS)
+    chosen = CAMPAIGNS[name]
+    names = set(grid.matching(patterns)) if patterns else {row.model for row in chosen.rows}
+    with progress_bars() as bars:
+        left = carry_on(
+            chosen,
+            image_set,
+            out,
+            engine=engine,
+            seconds=None if minutes is None else 60 * minutes,
+            only=lambda row: row.model in names,
+            epochs=epochs,
+            conduct=Conduct(keep_weights=False, command=options.this_command()),
+            observer=RunProgress(bars),
+        )
+    _write(chosen, out, left)
+    for each in left:
+        say(f"left: {each.row.group} {each.row.model} seed {each.seed}: {each.reason}")
+    say(f"campaign: {out / 'campaign.md'}")
+    return 0
+
+
+def _write(chosen: Campaign, out: Path, left: Sequence[Left]) -> None:
+    from convnets.files import atomic_write
+    from convnets.report.campaign import Cell, campaign_markdown, compute_png
+    from convnets.report.figures import complexity_png
+    from convnets.report.leaderboard import leaderboard
+    from convnets.runs.campaign import results_of
+
+    found = results_of(chosen, out)
+    reasons = {(each.row.group, each.row.model): each.reason for each in left}
+    cells = [
+        Cell(
+            group=row.group,
+            model=row.model,
+            printed=row.printed,
+            epochs=row.epochs,
+            runs=tuple(found.get((row.group, row.model), ())),
+            left=reasons.get((row.group, row.model), "not reached"),
+        )
+        for row in chosen.rows
+    ]
+    runs = [run for several in found.values() for run in several]
+    commands = list(dict.fromkeys(run.command for run in runs))
+    text = campaign_markdown(f"The {chosen.name} campaign", chosen.source, cells, commands)
+    atomic_write(out / "campaign.md", text)
+    for group in dict.fromkeys(cell.group for cell in cells):
+        results = [run for cell in cells if cell.group == group for run in cell.runs]
+        if not results:
+            continue
+        atomic_write(out / f"complexity-{group}.png", complexity_png(leaderboard(results)))
+        # AlexNet's own level is the mark, as in the years' tale of efficiency.
+        alexnet = [run.top1 for run in results if run.model == "alexnet_owt"]
+        if alexnet:
+            level = sum(alexnet) / len(alexnet)
+            picture = compute_png({group: results}, level, "AlexNet")
+            atomic_write(out / f"compute-{group}.png", picture)
