@@ -10,11 +10,13 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from convnets.cli import main, pictures
 from convnets.cli.checking import ORDERS, STEPS
-from convnets.cli.seeing import look
+from convnets.cli.seeing import Scan, look
+from convnets.data import load_data
 from convnets.visualize.attribution import saliency
 from convnets.visualize.methods import METHODS
 from convnets.visualize.sanity import deletion, randomisation_check
@@ -47,6 +49,12 @@ def trained(folder: Path) -> Path:
     return run
 
 
+def checkpoint_of(run: Path) -> Path:
+    """The one that a finished run keeps."""
+    (path,) = run.glob("step-*.ckpt")
+    return path
+
+
 @pytest.fixture
 def image(folder: Path) -> Path:
     return folder / "dark" / "3.png"
@@ -58,6 +66,7 @@ OTHERS: dict[str, tuple[object, ...]] = {
     "filters": (),
     "maximise": ("--target", "bright"),
     "top": ("--layer", "stage1", "--unit", 0, "--unit", 4),
+    "evolution": ("--layer", "stage1", "--unit", 0, "--unit", 4),
     "embedding": (),
     "neighbours": (),
 }
@@ -67,12 +76,13 @@ OTHERS: dict[str, tuple[object, ...]] = {
 def test_every_method_draws_a_png_and_an_svg_and_says_what_it_found(
     call: Call, trained: Path, image: Path, folder: Path, tmp_path: Path, how: str
 ) -> None:
-    needs_data = how in ("top", "embedding", "neighbours")
+    needs_data = how in ("top", "evolution", "embedding", "neighbours")
     data = ("--data", folder) if needs_data else ()
+    given = checkpoint_of(trained) if how == "evolution" else image
     for name in ("a.png", "a.svg"):
         out = tmp_path / name
         said = call(
-            *("see", trained, image, "--how", how, *OTHERS[how], *data, "--out", out, "--json")
+            *("see", trained, given, "--how", how, *OTHERS[how], *data, "--out", out, "--json")
         )
         assert said.code == 0, said.err
         record = json.loads(said.out)
@@ -116,6 +126,54 @@ def test_what_a_layer_answers_is_said(call: Call, trained: Path, image: Path, fo
     near = see(call, trained, image, "--how", "neighbours", "--data", folder)["neighbours"][0]
     assert near[0]["distance"] <= near[-1]["distance"]
     assert near[0]["class"] in ("dark", "bright")
+
+
+def test_filters_have_a_table(call: Call, trained: Path, folder: Path) -> None:
+    said = call("see", trained, "--how", "filters")
+    assert said.code == 0, said.err
+    layers = see(call, trained, "--how", "filters", "--data", folder)["layers"]
+    # LeCun et al. 1998, Fig. 2: 6 maps, then 16, of 5x5 windows; with tanh none can be dead.
+    assert [each["layer"] for each in layers] == ["features.stem.conv", "features.stage1.conv"]
+    assert [each["filters"] for each in layers] == [6, 16]
+    assert all((each["kernel"], each["stride"]) == ([5, 5], [1, 1]) for each in layers)
+    assert all((each["dead"], each["images"]) == (None, None) for each in layers)
+    for each in layers:
+        assert sum(each["bands"].values()) == pytest.approx(1)
+        assert f"{each['bands']['low']:.1%}" in said.out
+
+
+def test_dead_filters_are_counted_where_a_relu_follows(
+    call: Call, folder: Path, tmp_path: Path
+) -> None:
+    quick = ("--epochs", 1, "--set", "batch_size=8", "--set", "optimizer.lr=0.05")
+    assert call("train", "lenet_wide", "--data", folder, *quick, "--out", tmp_path).code == 0
+    (run,) = tmp_path.iterdir()
+    layers = see(call, run, "--how", "filters", "--data", folder, "--limit", 3)["layers"]
+    seen = look(load_model(run), [], None, "cpu")
+    (images,) = Scan(seen.loaded, load_data(str(folder)), 3, torch.device("cpu")).inputs()
+    stem, stage1 = seen.loaded.network.features
+    with torch.no_grad():
+        first = stem.conv(images).clamp(min=0)
+        second = stage1.conv(stem(images)).clamp(min=0)
+    dead = [int((each.amax((0, 2, 3)) == 0).sum()) for each in (first, second)]
+    assert [each["dead"] for each in layers] == dead
+    assert [each["images"] for each in layers] == [3, 3]
+    assert sum(dead) > 0
+
+
+def test_evolution_is_of_checkpoints_of_one_network(
+    call: Call, trained: Path, folder: Path, tmp_path: Path
+) -> None:
+    checkpoint = checkpoint_of(trained)
+    asked = ("--how", "evolution", "--data", folder, "--layer", "stage1", "--unit", 3)
+    again = tmp_path / "later.ckpt"
+    again.write_bytes(checkpoint.read_bytes())
+    found = see(call, trained, again, *asked)["checkpoints"]
+    assert [each["name"] for each in found] == ["step 3", "later.ckpt"]
+    assert found[0]["strengths"] == found[1]["strengths"]
+    top = see(call, trained, "--how", "top", *asked[2:])
+    assert found[0]["strengths"] == [row[0] for row in top["strengths"]]
+    assert found[0]["images"] == [row[0] for row in top["images"]]
 
 
 def test_a_name_has_random_weights_always_the_same_or_those_of_a_file(
@@ -212,6 +270,8 @@ def test_every_wrong_use_is_one_line_and_leaves_no_file(
         (2, "bright", (trained, image, "--how", "maps", "--target", "brigt")),
         (2, "at least one", (trained, "--how", "maps")),
         (2, "--data", (trained, "--how", "top")),
+        (2, "two checkpoints", (trained, "--how", "evolution", "--data", folder)),
+        (3, "cannot read", (trained, tmp_path / "no", "--how", "evolution", "--data", folder)),
         (2, "one --unit", (trained, image, "--how", "deconvnet", "--unit", 1, "--unit", 2)),
         (2, "no 99", (trained, image, "--how", "maps", "--unit", 99)),
         (2, "brings its own", (trained, image, "--how", "maps", "--size", 32)),

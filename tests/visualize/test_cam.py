@@ -71,11 +71,13 @@ def test_grad_cam_of_pooled_maps_is_the_first_cam(target: int) -> None:
 
 
 def test_grad_cam_plus_plus_of_pooled_maps() -> None:
-    network, inputs = Pooled(), images(side=21)
+    network = nn.Sequential(nn.Conv2d(3, 4, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+    network.extend([nn.Flatten(), nn.Linear(4, 3)])
     randomise(network)
-    maps = network.maps(inputs).relu().detach().double().numpy()
+    inputs = images(side=21)
+    maps = network[1](network[0](inputs)).detach().double().numpy()
     places = maps[0, 0].size
-    gradient = network.fc.weight[1].detach().double().numpy() / places
+    gradient = network[4].weight[1].detach().double().numpy() / places
     # One gradient g for all places of a map whose sum is s: alpha = g^2 / (2 g^2 + s g^3).
     alpha = 1 / (2 + maps.sum((2, 3)) * gradient)
     weights = places * alpha * gradient.clip(min=0)
@@ -140,6 +142,13 @@ def test_upsampling_is_bilinear_between_the_centres_of_places() -> None:
         (torchvision.models.resnet18(), 64, "layer4"),
         (torchvision.models.resnet18(), 32, "layer3"),
         (torchvision.models.squeezenet1_1(), 64, "classifier.2"),
+        (torchvision.models.swin_t(), 64, "permute"),
+        (vit.FAMILY.network(vit.FAMILY.pocket), 32, "features.stage1.block2.norm1"),
+        (
+            torchvision.models.VisionTransformer(32, 8, 3, 2, 8, 16),
+            32,
+            "encoder.layers.encoder_layer_2.ln_1",
+        ),
         (Pooled(), 21, "maps"),
     ],
 )
@@ -169,14 +178,35 @@ def test_a_named_layer_is_seen_before_what_follows_writes_over_it() -> None:
     assert_close(picture.values, expected)
 
 
-def test_tokens_have_places_too() -> None:
+def test_of_a_transformer_it_is_the_input_of_the_last_attention() -> None:
     network = vit.FAMILY.network(vit.FAMILY.pocket, num_classes=5).eval()
     randomise(network)
-    with pytest.raises(UsageError, match="no layer gives maps"):
-        grad_cam(network, images())
-    picture = grad_cam(network, images(), layer="features.stem", upsampled=False)
-    assert picture.values.shape == (2, 8, 8)
-    assert picture.values.max() > 0
+    first, last = network.features.stage1
+    with torch.no_grad():
+        before = first(network.features.stem(images()))
+        tokens = last.norm1(before)
+    tokens.requires_grad_()
+    between = before + last.attention(tokens)
+    logits = network.head(between + last.feed_forward(last.norm2(between)))
+    (gradient,) = torch.autograd.grad(logits[:, 3].sum(), tokens)
+    # The class token is no place: means and map are over the 8x8 patches.
+    weights = gradient[:, 1:].mean(1, keepdim=True)
+    expected = (weights * tokens[:, 1:]).sum(2).relu().view(2, 8, 8).detach().numpy()
+    picture = grad_cam(network, images(), target=3, upsampled=False)
+    assert picture.about == "Grad-CAM of features.stage1.block2.norm1"
+    assert_close(picture.values, expected)
+
+
+def test_what_comes_before_the_layer_is_not_recorded() -> None:
+    network = residual()
+    recorded = {}
+    for name in ("stem", "stage1", "stage2"):
+        network.get_submodule(f"features.{name}").register_forward_hook(
+            lambda _m, _i, output, name=name: recorded.update({name: output.requires_grad})
+        )
+    grad_cam(network, images(), layer="features.stage1")
+    assert recorded == {"stem": False, "stage1": False, "stage2": True}
+    assert torch.is_grad_enabled()
 
 
 def test_a_layer_that_gives_nothing_is_refused() -> None:

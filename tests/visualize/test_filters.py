@@ -18,9 +18,11 @@ from convnets.visualize.filters import (
     FrequencyContent,
     convolutions,
     dead_filters,
+    first_convolutions,
     first_filters,
     frequency_content,
     negligible_filters,
+    rectifier_of,
     spectral_energy,
 )
 
@@ -168,6 +170,49 @@ def test_first_filters_are_those_that_see_the_image(family) -> None:  # type: ig
 def test_a_network_without_convolutions() -> None:
     with pytest.raises(UsageError, match="Linear has no convolution"):
         first_filters(nn.Linear(3, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("zfnet", {"stem.conv1.conv": "stem.conv1.act", "stage1.conv2.conv": "stage1.conv2.act"}),
+        (
+            "googlenet",
+            {"stem.conv1.conv": "stem.conv1.act", "stem.conv2.conv": "stem.conv2.act"},
+        ),
+        (
+            "resnet18",
+            {
+                "stem.conv.conv": "stem.conv.act",
+                "stage1.block1.conv1.conv": "stage1.block1.conv1.act",
+            },
+        ),
+        (
+            "nin_cifar10",
+            {"stem.conv1.conv": "stem.conv1.act", "stage1.conv1.conv": "stage1.conv1.act"},
+        ),
+        # Of the next layer's normalisation there are more channels; GELU never rests.
+        ("densenet121", {"stem.conv.conv": "stem.conv.act", "stage1.layer1.conv.conv": None}),
+        ("convnext_tiny", {"stem.conv": None, "stage1.block1.depthwise": None}),
+        ("lenet5_modern", {"stem.conv": None, "stage1.conv": None}),
+    ],
+)
+def test_the_first_convolutions_and_what_rectifies_them(
+    name: str, expected: dict[str, str | None]
+) -> None:
+    with torch.device("meta"):
+        network = create_model(name)
+    layers = first_convolutions(network)
+    found = {layer: rectifier_of(network, layer) for layer in layers}
+    assert found == {
+        f"features.{layer}": act and f"features.{act}" for layer, act in expected.items()
+    }
+
+
+def test_a_pointwise_network_has_first_convolutions_too() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Conv2d(2, 2, 1))
+    assert first_convolutions(network, 1) == ["0"]
+    assert rectifier_of(network, "1") is None
 
 
 def one_by_one(weights: list[float], biases: list[float]) -> nn.Sequential:

@@ -216,7 +216,7 @@ def test_what_does_not_fit_is_named() -> None:
     network = small_vgg()
     with pytest.raises(UnknownName, match="stage7"):
         top_patches(network, [IMAGES], "features.stage7", [0])
-    with pytest.raises(UsageError, match=r"unit is 8; features\.stage1 has 8"):
+    with pytest.raises(UsageError, match=r"features\.stage1 has units 0 to 7; there is no 8"):
         top_patches(network, [IMAGES], "features.stage1", [0, 8])
     with pytest.raises(UsageError, match="k is 0"):
         top_patches(network, [IMAGES], "features.stage1", [0], 0)

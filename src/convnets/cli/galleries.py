@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from convnets.cli.asked import stages
 from convnets.cli.checking import brief, checks, named
 from convnets.cli.console import tracked
-from convnets.cli.pictures import IN_COLOUR, LAYERED, attribution, method_of, stages
+from convnets.cli.pictures import IN_COLOUR, LAYERED, attribution, method_of
 from convnets.cli.seeing import Seen
 from convnets.errors import UsageError, printable
 from convnets.report.gallery import Plate, Section, gallery
@@ -19,6 +20,7 @@ from convnets.visualize.sheets import mosaic, png, rgb, scale_of
 
 SHOWN_MAPS = 16
 COLUMNS = 4
+COLOURED = "; projections are colours around a mid-grey of 0"
 CHECKED = (
     " Beside each: whether it changes when the weights are lost (randomisation), and whether the "
     "probability falls as its pixels go (deletion) and rises as they come (insertion) better than "
@@ -37,7 +39,7 @@ def page(seen: Seen, *, check: bool) -> str:
         Section(
             f"What counts for {target}",
             "Red counts for the class and blue against it, around white; magnitudes go from black "
-            f"to yellow; projections are colours around a mid-grey of 0.{CHECKED if check else ''}",
+            f"to yellow{COLOURED if about.in_chans > 1 else ''}.{CHECKED if check else ''}",
             tuple(_attributions(seen, check)),
         ),
         Section(
@@ -112,7 +114,9 @@ def _stage(seen: Seen, layer: str) -> Plate:
         f"projection of unit {unit}": png(figures.in_colour(projection)[0][0]),
     }
     for how in LAYERED:
-        pictures[how] = _over_image(seen, attribution(how, seen, layer))["over the image"]
+        picture = attribution(how, seen, layer)
+        name = how if picture.values.any() else f"{how}: zero everywhere"
+        pictures[name] = _over_image(seen, picture)["over the image"]
     title = f"{layer.rpartition('.')[2]}: {units} maps of {rows}×{columns}"
     return Plate(title, pictures, figures={"activation": f"{strongest[unit]:.3g}"})
 

@@ -3,61 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
+from convnets.cli import surveys
+from convnets.cli.asked import Asked, Drawn, layer_of, size_of
 from convnets.cli.checking import brief, checks, named, records
 from convnets.cli.console import tracked
-from convnets.cli.seeing import Scan, Seen, class_index
-from convnets.data import ImageSet
+from convnets.cli.seeing import Seen, class_index
 from convnets.errors import UnknownName, UsageError
-from convnets.visualize import deconvnet, embedding, figures, filters, maps, maximise, top_patches
+from convnets.visualize import deconvnet, figures, maps, maximise
 from convnets.visualize.arrays import Picture
 from convnets.visualize.attribution import occlusion
 from convnets.visualize.cam import grad_cam, grad_cam_plus_plus
 from convnets.visualize.methods import METHODS, Method
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-SHOWN_UNITS = 9
 SHOWN_CLASSES = 10
 ABREAST = 5
-NEIGHBOURS = 6
-VOTES = 5
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the command line asks of a method beyond images."""
-
-    layer: str | None = None
-    units: tuple[int, ...] = ()
-    data: Callable[[], ImageSet] | None = None
-    limit: int = 2000
-    projection: Literal["pca", "tsne"] = "pca"
-    check: bool = False
-
-    def scan(self, seen: Seen) -> Scan:
-        """The data set to look through; raises ``UsageError`` where none is given."""
-        if self.data is None:
-            raise UsageError("this method looks through a data set: give --data")
-        return Scan(seen.loaded, self.data(), self.limit, seen.inputs.device)
-
-    def unit(self) -> int | None:
-        """The one unit asked for."""
-        if len(self.units) > 1:
-            raise UsageError(f"{len(self.units)} units; this method takes one --unit")
-        return self.units[0] if self.units else None
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure, and what it shows as JSON."""
-
-    figure: Figure
-    record: dict[str, Any] = field(default_factory=dict)
 
 
 def draw(how: str, seen: Seen, asked: Asked) -> Drawn:
@@ -67,23 +29,6 @@ def draw(how: str, seen: Seen, asked: Asked) -> Drawn:
     if how not in WITHOUT_IMAGES and not seen.paths:
         raise UsageError(f"--how {how} looks at images: name at least one")
     return HOW[how](seen, asked)
-
-
-def layer_of(seen: Seen, asked: Asked) -> str:
-    """The path of the layer asked for, ``stage2`` short for ``features.stage2``; without one, the
-    last stage."""
-    modules = [name for name, _ in seen.network.named_modules() if name]
-    if asked.layer is None:
-        return stages(seen)[-1]
-    for path in (asked.layer, f"features.{asked.layer}"):
-        if path in modules:
-            return path
-    raise UnknownName("layer", asked.layer, modules)
-
-
-def stages(seen: Seen) -> list[str]:
-    """The paths of the network's stages."""
-    return [f"features.{name}" for name, _ in seen.loaded.network.features.named_children()]
 
 
 def method_of(how: str, layer: str | None = None) -> Method:
@@ -143,28 +88,6 @@ def draw_maps(seen: Seen, asked: Asked) -> Drawn:
     return Drawn(figure, {"layer": layer, "units": units, "strongest": strongest})
 
 
-def draw_filters(seen: Seen, asked: Asked) -> Drawn:
-    """The first convolution's kernels, and where in frequency their energy lies."""
-    layer = next(iter(filters.convolutions(seen.network)))
-    content = filters.frequency_content(seen.network, layer)
-    weak, count = filters.negligible_filters(seen.network, layer).counts
-    low, middle, high = content.shares.mean(axis=0).tolist()
-    title = f"{seen.about.model}: the {count} filters of {layer}"
-    note = (
-        f"energy: {low:.0%} at low, {middle:.0%} at middle, {high:.0%} at high frequencies; "
-        f"{weak} of negligible norm"
-    )
-    picture = filters.first_filters(seen.network)
-    record = {
-        "layer": layer,
-        "filters": count,
-        "negligible": weak,
-        "bands": {"low": low, "middle": middle, "high": high},
-        "aliased": float(content.aliased.mean()),
-    }
-    return Drawn(figures.filters_figure(picture, title=title, note=note), record)
-
-
 def draw_maximised(seen: Seen, asked: Asked) -> Drawn:
     """Images found by ascent: for units of a layer where one is named, else for classes."""
     about = seen.about
@@ -172,7 +95,7 @@ def draw_maximised(seen: Seen, asked: Asked) -> Drawn:
     if layer is None and seen.wanted is not None:
         units: tuple[int, ...] = (class_index(seen.wanted, about.classes),)
     else:
-        units = asked.units or tuple(range(min(SHOWN_CLASSES, _size(seen, layer))))
+        units = asked.units or tuple(range(min(SHOWN_CLASSES, size_of(seen, layer))))
     shape = (about.in_chans, about.input_size, about.input_size)
     names = [about.classes[unit] if layer is None else f"unit {unit}" for unit in units]
     images, heads, scores = [], [], []
@@ -193,72 +116,6 @@ def draw_maximised(seen: Seen, asked: Asked) -> Drawn:
     return Drawn(figure, {"layer": layer, "scores": scores})
 
 
-def _size(seen: Seen, layer: str | None) -> int:
-    """How many units there are to climb."""
-    if layer is None:
-        return len(seen.about.classes)
-    shape = (1, seen.about.in_chans, seen.about.input_size, seen.about.input_size)
-    blank = seen.inputs.new_zeros(shape)
-    return len(maps.feature_maps(seen.network, blank, layer).values[0])
-
-
-def draw_top(seen: Seen, asked: Asked) -> Drawn:
-    """The patches of a data set that excite a layer's units most, beside their projections."""
-    layer, scan = layer_of(seen, asked), asked.scan(seen)
-    units = asked.units or tuple(range(min(SHOWN_UNITS, _size(seen, layer))))
-    found = top_patches.top_patches(seen.network, scan.inputs(), layer, units)
-    title = f"{seen.about.model}: what excites {layer} most in {scan.image_set.name}"
-    figure = figures.top_figure(found, seen.about.mean, seen.about.deviation, title=title)
-    record = {
-        "layer": layer,
-        "units": list(units),
-        "strengths": found.strengths.values.tolist(),
-        "images": found.images.tolist(),
-        "boxes": found.boxes.tolist(),
-    }
-    return Drawn(figure, record)
-
-
-def draw_embedding(seen: Seen, asked: Asked) -> Drawn:
-    """A data set's features in the plane."""
-    scan = asked.scan(seen)
-    layer = layer_of(seen, asked) if asked.layer else None
-    features = embedding.embed(seen.network, scan.inputs(), layer)
-    with tracked("laying out") as progress:
-        points = embedding.project(features, asked.projection, progress=progress)
-    agreed = embedding.leave_one_out(features, scan.labels, k=min(VOTES, len(scan) - 1))
-    title = (
-        f"{seen.about.model} on {len(scan):,} images of {scan.image_set.name}: "
-        f"{agreed:.1%} have the class of their neighbours"
-    )
-    figure = figures.points_figure(points, scan.labels, scan.image_set.classes, title=title)
-    record = {"layer": layer, "images": len(scan), "leave_one_out": agreed}
-    return Drawn(figure, record | {"points": points.values.tolist()})
-
-
-def draw_neighbours(seen: Seen, asked: Asked) -> Drawn:
-    """Each image before those of a data set that lie nearest to it in feature space."""
-    scan = asked.scan(seen)
-    layer = layer_of(seen, asked) if asked.layer else None
-    known = embedding.embed(seen.network, scan.inputs(), layer)
-    queries = embedding.embed(seen.network, [seen.inputs], layer)
-    found = embedding.nearest(known, queries, k=min(NEIGHBOURS, len(scan)))
-    names = [scan.image_set.classes[label] for label in scan.labels.tolist()]
-    rows, heads, records = [], [], []
-    for image, near, away in zip(seen.images, found.indices, found.distances, strict=True):
-        rows.append([image, *(scan.image(index) for index in near.tolist())])
-        heads.append(["image", *(names[index] for index in near.tolist())])
-        records.append(
-            [
-                {"index": index, "class": names[index], "distance": distance}
-                for index, distance in zip(near.tolist(), away.tolist(), strict=True)
-            ]
-        )
-    title = f"{seen.about.model}: nearest in {scan.image_set.name}"
-    figure = figures.images_figure(rows, seen.captions, heads, title=title, note=known.about)
-    return Drawn(figure, {"layer": layer, "neighbours": records})
-
-
 def _in_rows(items: Sequence[Any]) -> list[Sequence[Any]]:
     return [items[start : start + ABREAST] for start in range(0, len(items), ABREAST)]
 
@@ -269,10 +126,12 @@ HOW: dict[str, Callable[[Seen, Asked], Drawn]] = {
     **{how: partial(draw_attribution, how) for how in METHODS},
     "deconvnet": draw_deconvnet,
     "maps": draw_maps,
-    "filters": draw_filters,
+    "filters": surveys.draw_filters,
     "maximise": draw_maximised,
-    "top": draw_top,
-    "embedding": draw_embedding,
-    "neighbours": draw_neighbours,
+    "top": surveys.draw_top,
+    "evolution": surveys.draw_evolution,
+    "embedding": surveys.draw_embedding,
+    "neighbours": surveys.draw_neighbours,
 }
-WITHOUT_IMAGES = {"filters", "maximise", "top", "embedding"}
+WITHOUT_IMAGES = {"filters", "maximise", "top", "evolution", "embedding"}
+TABLED = {"filters"}  # what has a table, and needs no file

@@ -9,13 +9,16 @@ import typer
 
 from convnets.cli import options
 
-Images = Annotated[list[Path] | None, typer.Argument(help="Images, or folders of images.")]
+Images = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Images, or folders of them; for evolution, more checkpoints."),
+]
 Method = Annotated[
     str,
     typer.Option(
         help="For a class: grad-cam, grad-cam++, saliency, guided-backpropagation, "
         "integrated-gradients, smooth-grad, occlusion, deconvnet. For a layer: maps, deconvnet, "
-        "top, maximise. For the network: filters, embedding, neighbours."
+        "top, evolution, maximise. For the network: filters, embedding, neighbours."
     ),
 ]
 Layer = Annotated[str | None, typer.Option(help="A layer's path; the last stage if none.")]
@@ -60,21 +63,24 @@ def command(
     json: options.Json = False,
 ) -> int:
     """Draw what a network sees in images, or what its units respond to."""
+    from convnets.cli.asked import Asked
     from convnets.cli.console import say, show
     from convnets.cli.galleries import page
-    from convnets.cli.pictures import Asked, draw
+    from convnets.cli.pictures import TABLED, draw
     from convnets.cli.seeing import form_of, look, subject
     from convnets.errors import UsageError
     from convnets.files import atomic_write, to_json
     from convnets.visualize.sheets import encoded
 
     form = form_of(out, gallery)
-    if form is None and (gallery or not json):
+    if form is None and (gallery or not json) and (gallery or how not in TABLED):
         raise UsageError("give --out FILE, or --json for what was found alone")
     loaded = subject(network, weights, stem, size)
     for note in loaded.notes:
         say(note)
-    seen = look(loaded, images or [], target, device)
+    given = tuple(images or ())
+    looked_at, checkpoints = ((), given) if how == "evolution" else (given, ())
+    seen = look(loaded, looked_at, target, device)
     record: dict[str, Any] = {}
     if gallery:
         how, content = "gallery", page(seen, check=check is not False).encode()
@@ -86,9 +92,12 @@ def command(
             limit=limit,
             projection=projection,
             check=bool(check),
+            checkpoints=(Path(network), *checkpoints),
         )
         drawn = draw(how, seen, asked)
         record, content = drawn.record, encoded(drawn.figure, form) if form else b""
+        if drawn.table is not None and not json:
+            show(drawn.table)
     if out is not None:
         atomic_write(out, content)
         say(f"{how}: {out}")

@@ -18,8 +18,9 @@ from convnets.data.batches import Batches, make_batches
 from convnets.data.decode import decode, read_image
 from convnets.data.fit import fitted
 from convnets.data.sets import Split
-from convnets.errors import BadData, UnknownName, UsageError, printable
+from convnets.errors import BadData, BadModelFile, UnknownName, UsageError, printable
 from convnets.models import VARIANTS, create_model, find_variant
+from convnets.training.checkpoints import NAME, checkpoints
 from convnets.training.engine import choose_engine
 from convnets.visualize.figures import pixels
 from convnets.visualize.sheets import Array
@@ -63,6 +64,26 @@ def subject(name: str, weights: str | None, stem: Any, size: int | None) -> Load
         data=weights or "random weights",
     )
     return LoadedModel(network.eval(), description, Path(name), tuple(notes))
+
+
+def checkpoints_in(paths: Sequence[Path]) -> list[Path]:
+    """Checkpoints in the order given, and those of a run's folder in the order of their steps.
+
+    Raises ``BadModelFile`` for a folder that has none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = [file for _, file in reversed(checkpoints(path))] if path.is_dir() else [path]
+        if not inside:
+            raise BadModelFile(f"{path}: no checkpoint in it; was it trained with --no-weights?")
+        found += inside
+    return found
+
+
+def named(checkpoint: Path) -> str:
+    """What to call a checkpoint: by its step, if its name tells it."""
+    step = NAME.fullmatch(checkpoint.name)
+    return f"step {int(step[1])}" if step else printable(checkpoint.name)
 
 
 def form_of(out: Path | None, gallery: bool) -> str | None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from convnets.errors import UsageError
+
+Tracker = Callable[[int, int], None]
+"""Told how much is done and how much there is, 0 where that is not known."""
 
 
 @dataclass(frozen=True)
@@ -28,3 +33,9 @@ class Picture:
         if name not in self.axes:
             raise UsageError(f"no axis {name!r}; there are {', '.join(self.axes)}")
         return self.axes.index(name)
+
+
+def as_array(values: Tensor) -> NDArray[np.float32]:
+    """A tensor's values as float32 in NumPy."""
+    array: NDArray[np.float32] = values.detach().float().cpu().numpy()
+    return array

@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from convnets.errors import UnknownName, UsageError
-from convnets.visualize.arrays import Picture
+from convnets.visualize.arrays import Picture, Tracker, as_array
 from convnets.visualize.deconvnet import without_normalisation
-from convnets.visualize.maps import Tracker, as_array
 from convnets.visualize.rectify import gradient_rule
 from convnets.visualize.scores import (
     Target,

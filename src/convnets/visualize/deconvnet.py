@@ -34,7 +34,8 @@ from torch.overrides import TorchFunctionMode
 
 from convnets.errors import UnknownName, UsageError
 from convnets.layers.response_norm import ResponseNorm
-from convnets.visualize.arrays import Picture
+from convnets.visualize.arrays import Picture, as_array
+from convnets.visualize.layers import layer_maps
 from convnets.visualize.rectify import changed_gradient, gradient_rule
 
 Keep = Literal["strongest", "all"]
@@ -52,11 +53,11 @@ def deconvnet(
     """Project an activation of ``layer`` in each image back to the image's pixels.
 
     ``images`` (batch, channels, height, width) are normalised. ``unit`` is a channel of the layer's
-    map and ``position`` a (row, column) in it; a classifier's outputs are units at (0, 0), and
-    token t of a transformer is at (t, 0). Where one of the two is None, the strongest activation
-    that is left to choose is kept, in each image its own and of equal ones the first; with
-    ``keep="all"`` all of them are. What is kept starts with its value, as in the paper: a picture
-    is the gradient of a deconvnet times its activation.
+    map and ``position`` a (row, column) in it; a classifier's outputs are units at (0, 0), and a
+    transformer's tokens lie on the grid of their patches, without the class token. Where one of the
+    two is None, the strongest activation that is left to choose is kept, in each image its own and
+    of equal ones the first; with ``keep="all"`` all of them are. What is kept starts with its
+    value, as in the paper: a picture is the gradient of a deconvnet times its activation.
 
     Returns axes image, channel, height, width. Raises ``UnknownName`` for a layer that the network
     lacks and ``UsageError`` for a unit or position outside its map.
@@ -71,7 +72,7 @@ def deconvnet(
     if unit is not None:
         what = f"unit {unit}"
     where = "" if position is None else f" at {position[0]}, {position[1]}"
-    values = project(network, images, layer, choose).float().cpu().numpy()
+    values = as_array(project(network, images, layer, choose))
     axes = ("image", "channel", "height", "width")
     return Picture(values, axes, f"deconvnet projection of {what}{where} of {layer}")
 
@@ -81,80 +82,18 @@ def project(
 ) -> Tensor:
     """The projection of those activations of a layer for which ``choose`` says True.
 
-    ``choose`` takes the maps as ``by_unit`` lays them out and returns a mask of their shape; the
+    ``choose`` takes the maps as ``layer_maps`` lays them out and returns a mask of their shape; the
     result has the shape of ``images``.
     """
     pixels = images.detach().requires_grad_()
-    with (
-        evaluating(network),
-        torch.enable_grad(),
-        without_normalisation(network),
-        gradient_rule("deconvnet"),
-    ):
-        # A copy, since the network's first layer may work in place.
-        maps = by_unit(layer_output(network, pixels.clone(), layer), layer)
+    with torch.enable_grad(), without_normalisation(network), gradient_rule("deconvnet"):
+        maps = layer_maps(network, pixels, layer)
     if not maps.requires_grad:
         raise UsageError(f"{layer}: no gradient leads from its output to the image")
     values = maps.detach()
     kept = torch.where(choose(values), values, torch.zeros_like(values))
     (projection,) = torch.autograd.grad(maps, pixels, kept)
     return projection
-
-
-def layer_output(network: nn.Module, images: Tensor, layer: str) -> Tensor:
-    """The output of the module at path ``layer``: of its last run, and of several tensors the last.
-
-    That is what ``ConvNet.forward_intermediates`` returns, with its gradient and for any module.
-    """
-    modules = dict(network.named_modules())
-    if layer not in modules:
-        raise UnknownName("layer", layer, (name for name in modules if name))
-    found: list[Tensor] = []
-
-    def keep(_module: nn.Module, _inputs: Any, output: Any) -> Any:
-        several = isinstance(output, tuple | list) and output
-        maps = output[-1] if several else output
-        if not isinstance(maps, Tensor):
-            raise UsageError(f"{layer} returns a {type(maps).__name__} and no map")
-        found[:] = [maps]
-        # What follows may write over its input, so it gets a copy.
-        return (*output[:-1], maps.clone()) if several else maps.clone()
-
-    hook = modules[layer].register_forward_hook(keep)
-    try:
-        network(images)
-    finally:
-        hook.remove()
-    if not found:
-        raise UsageError(f"{layer} does not run in eval mode")
-    return found[0]
-
-
-def by_unit(maps: Tensor, layer: str) -> Tensor:
-    """A layer's output as (batch, units, rows, columns).
-
-    A map is so already; a vector has one row and one column; tokens (batch, tokens, channels) are
-    one column, whose units are the channels.
-    """
-    if maps.ndim == 4:
-        return maps
-    if maps.ndim == 3:
-        return maps.transpose(1, 2)[..., None]
-    if maps.ndim == 2:
-        return maps[..., None, None]
-    raise UsageError(f"{layer} returns shape {tuple(maps.shape)}, which is no map of units")
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Eval mode, and each module's own mode again afterwards."""
-    training = [module for module in network.modules() if module.training]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _chosen(maps: Tensor, unit: int | None, position: tuple[int, int] | None, keep: Keep) -> Tensor:

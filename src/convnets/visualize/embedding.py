@@ -20,9 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnets.errors import UnknownName, UsageError
-from convnets.visualize.arrays import Picture
-from convnets.visualize.deconvnet import evaluating
-from convnets.visualize.maps import SomeImages, Tracker, as_array, as_maps, images_of, layer_maps
+from convnets.visualize.arrays import Picture, Tracker, as_array
+from convnets.visualize.layers import (
+    SomeImages,
+    as_maps,
+    evaluating,
+    images_of,
+    layer_maps,
+)
 
 Metric = Literal["euclidean", "cosine"]
 METRICS = ("euclidean", "cosine")
@@ -97,7 +102,7 @@ def _input_of(network: nn.Module, images: Tensor, layer: str) -> Tensor:
             network(images.clone())
     finally:
         hook.remove()
-    return as_maps(taken[0], module, layer)
+    return as_maps(taken[0], layer, channels_last=isinstance(module, nn.Linear))
 
 
 def project(

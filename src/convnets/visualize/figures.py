@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,7 @@ from convnets.visualize.sheets import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from convnets.visualize.evolution import Evolution
     from convnets.visualize.top_patches import TopPatches
 
 ABREAST = 3  # units side by side, each with its patches and its projections
@@ -75,12 +77,16 @@ def attribution_figure(
 def projection_figure(
     images: Array, picture: Picture, captions: Sequence[str], *, title: str, note: str = ""
 ) -> Figure:
-    """Each image beside what was led back to its pixels, in colours around a mid-grey of 0.
+    """Each image beside what was led back to its pixels, in colours around a mid-grey of 0, each
+    on a scale of its own.
 
-    ``picture`` has the axes image, channel, height and width. Grey images have the scale's colours.
+    ``picture`` has the axes image, channel, height and width. Grey images have the scale's colours,
+    and one scale.
     """
     shown = _matching(images, len(picture.values))
     painted, scale = in_colour(picture.values)
+    if scale is None:
+        painted = np.concatenate([in_colour(each[None])[0] for each in picture.values])
     rows = [
         Row((image, each), caption, heads)
         for image, each, caption, heads in zip(
@@ -154,14 +160,32 @@ def top_figure(
         [mosaic(np.where(hidden, 1, tiles), columns) for tiles in (seen, projected)]
         for seen, projected, hidden in zip(patches, back, outside, strict=True)
     ]
+    strongest = zip(found.units, found.strengths.values[:, 0], strict=True)
+    heads = [(f"unit {unit}: up to {most:.3g}", "projections") for unit, most in strongest]
     rows = []
     for start in range(0, len(shown), ABREAST):
-        units = found.units[start : start + ABREAST]
-        heads = tuple(head for unit in units for head in (f"unit {unit}", "projections"))
-        pictures = tuple(each for pair in shown[start : start + ABREAST] for each in pair)
-        rows.append(Row(pictures, heads=heads, framed=False))
+        pairs = slice(start, start + ABREAST)
+        pictures, above = (tuple(chain(*each[pairs])) for each in (shown, heads))
+        rows.append(Row(pictures, heads=above, framed=False))
     note = f"{found.patches.about}, the strongest first, and their deconvnet projections"
     return sheet(rows, title=title, note=note)
+
+
+def evolution_figure(
+    found: Evolution, mean: Sequence[float], deviation: Sequence[float], *, title: str
+) -> Figure:
+    """Unit by unit, from one checkpoint to the next, the patch with the strongest activation and
+    its projection below, each projection on its own scale, as in Figure 4 of Zeiler and Fergus."""
+    rows = []
+    for index, unit in enumerate(found.tops[0].units):
+        seen = [rgb(pixels(top.patches.values[index], mean, deviation))[0] for top in found.tops]
+        back = [in_colour(top.projections.values[index])[0][0] for top in found.tops]
+        heads = () if index else found.names
+        rows += [Row(tuple(seen), f"unit {unit}", heads), Row(tuple(back))]
+    note = (
+        f"{found.tops[0].projections.about.replace('activations', 'activation')}, below its patch"
+    )
+    return sheet(rows, title=title, note=note, height=SIDE / 2)
 
 
 def images_figure(
@@ -181,7 +205,7 @@ def images_figure(
 
 
 def points_figure(
-    picture: Picture, labels: ArrayLike, classes: Sequence[str], *, title: str
+    picture: Picture, labels: ArrayLike, classes: Sequence[str], *, title: str, note: str = ""
 ) -> Figure:
     """A data set in the plane (axes image, channel), its classes told apart by colour and form."""
     from matplotlib.figure import Figure
@@ -198,7 +222,8 @@ def points_figure(
     axes.set(xlim=middle[0] + [-half, half], ylim=middle[1] + [-half, half], xticks=[], yticks=[])
     axes.spines[:].set(color=RULE, linewidth=0.6)
     figure.text(0.02, 0.98, _plain(title), va="top", fontsize=12, fontweight="bold", color=INK)
-    figure.text(0.02, 0.935, _plain(picture.about), va="top", fontsize=9, color=SOFT)
+    about = _plain(_notes(picture.about, note))
+    figure.text(0.02, 0.935, about, va="top", fontsize=9, color=SOFT)
     if len(classes) <= len(COLOURS) * len(MARKERS):
         axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8, frameon=False)
     return figure

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import dropwhile, islice
 from operator import length_hint
 
 import numpy as np
@@ -18,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnets.errors import UnknownName, UsageError
-from convnets.visualize.arrays import Picture
-from convnets.visualize.maps import SomeImages, Tracker, as_array, images_of, layer_maps
+from convnets.visualize.arrays import Picture, Tracker, as_array
+from convnets.visualize.layers import SomeImages, images_of, layer_maps
 
 BANDS = ("low", "middle", "high")
 # Thirds of the way to the highest frequency that a row of pixels can hold, half a cycle a pixel.
@@ -33,6 +34,14 @@ def convolutions(network: nn.Module) -> dict[str, nn.Conv2d]:
     if not found:
         raise UsageError(f"{type(network).__name__} has no convolution")
     return found
+
+
+def first_convolutions(network: nn.Module, count: int = 2) -> list[str]:
+    """The paths of the first convolutions that look at more than one pixel, or if none does of the
+    first of all."""
+    found = convolutions(network)
+    wide = [name for name, each in found.items() if max(each.kernel_size) > 1]
+    return (wide or list(found))[:count]
 
 
 def first_filters(network: nn.Module) -> Picture:
@@ -59,6 +68,7 @@ class FrequencyContent:
     """
 
     layer: str
+    kernel: tuple[int, int]
     stride: tuple[int, int]
     shares: NDArray[np.float64]
     centroid: NDArray[np.float64]
@@ -73,7 +83,7 @@ def frequency_content(network: nn.Module, layer: str) -> FrequencyContent:
     convolution or of a block whose first it is. Raises ``UnknownName`` and ``UsageError``.
     """
     convolution = _convolution(network, layer)
-    rows, columns = convolution.stride[0], convolution.stride[1]
+    rows, columns = stride = convolution.stride[0], convolution.stride[1]
     frequency = torch.fft.fftfreq(FREQUENCIES, dtype=torch.float64).abs()
     vertical, horizontal = frequency[:, None], frequency[None, :]
     distance = torch.hypot(vertical, horizontal)
@@ -84,7 +94,8 @@ def frequency_content(network: nn.Module, layer: str) -> FrequencyContent:
     found /= found[:, :3].sum(1, keepdim=True)
     low, middle, high, centroid, aliased = found.numpy().T
     shares = np.stack((low, middle, high), axis=1)
-    return FrequencyContent(layer, (rows, columns), shares, centroid, aliased)
+    kernel = convolution.kernel_size[0], convolution.kernel_size[1]
+    return FrequencyContent(layer, kernel, stride, shares, centroid, aliased)
 
 
 def spectral_energy(convolution: nn.Conv2d) -> Iterator[Tensor]:
@@ -118,6 +129,26 @@ def _convolution(network: nn.Module, layer: str) -> nn.Conv2d:
         if isinstance(module, nn.Conv2d):
             return module
     raise UsageError(f"{layer} has no convolution")
+
+
+def rectifier_of(network: nn.Module, layer: str) -> str | None:
+    """The path of the ReLU that a convolution's output passes next; None where there is none.
+
+    It is sought in order of definition: right after the convolution, or after a normalisation of
+    as many channels.
+    """
+    convolution = _convolution(network, layer)
+    modules: dict[str, nn.Module] = dict(network.named_modules())
+    leaves = {name: each for name, each in modules.items() if not list(each.children())}
+    after = dropwhile(lambda name: leaves[name] is not convolution, leaves)
+    for name in islice(after, 1, None):
+        module = leaves[name]
+        if isinstance(module, nn.ReLU | nn.ReLU6):
+            return name
+        normalises = isinstance(module, nn.BatchNorm2d)
+        if not normalises or module.num_features != convolution.out_channels:
+            return None
+    return None
 
 
 @dataclass(frozen=True, eq=False)

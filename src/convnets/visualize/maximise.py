@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from convnets.errors import UsageError
-from convnets.visualize.arrays import Picture
-from convnets.visualize.deconvnet import evaluating
-from convnets.visualize.maps import Tracker, as_array, as_maps, layer_maps, unit_of
+from convnets.visualize.arrays import Picture, Tracker, as_array
+from convnets.visualize.layers import as_maps, evaluating, layer_maps, unit_of
 
 BLUR_REACH = 4
 START = 0.1
@@ -116,7 +115,7 @@ def _activation(
     name = layer or "the network"
     if layer is None:
         with evaluating(network):
-            maps = as_maps(network(image.clone()), network, name)
+            maps = as_maps(network(image.clone()), name)
     else:
         maps = layer_maps(network, image, layer)
     unit_map = unit_of(maps, unit, name)[0]

@@ -18,9 +18,8 @@ from torch import Tensor, nn
 
 from convnets.errors import UnknownName, UsageError
 from convnets.layers.network import ConvNet
-from convnets.visualize.arrays import Picture
+from convnets.visualize.arrays import Picture, Tracker
 from convnets.visualize.attribution import AT_ONCE, filled
-from convnets.visualize.maps import Tracker
 from convnets.visualize.methods import Method
 from convnets.visualize.scores import Target, class_logits, predicted, probability_of
 

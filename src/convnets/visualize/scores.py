@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from convnets.errors import UsageError
-from convnets.visualize.deconvnet import evaluating
+from convnets.visualize.layers import evaluating
 
 Target = int | Tensor | None
 """Class indices, one for all images or one each (batch,); None is the predicted class."""

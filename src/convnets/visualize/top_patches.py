@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from convnets.analysis import profile
 from convnets.analysis.grid import Field
 from convnets.errors import UsageError
-from convnets.visualize.arrays import Picture
-from convnets.visualize.deconvnet import by_unit, evaluating, layer_output, project
+from convnets.visualize.arrays import Picture, as_array
+from convnets.visualize.deconvnet import project
+from convnets.visualize.layers import layer_maps, unit_of
 
 # A field's edges are sums of fractions where a network resizes its maps.
 ROUNDING = 1e-6
@@ -107,11 +108,9 @@ def top_patches(
 
 def _unit_maps(network: nn.Module, images: Tensor, layer: str, units: Sequence[int]) -> Tensor:
     """The maps (units, batch, rows, columns) of the chosen units."""
-    with evaluating(network), torch.no_grad():
-        maps = by_unit(layer_output(network, images, layer), layer)
-    if unknown := [unit for unit in units if not 0 <= unit < maps.shape[1]]:
-        raise UsageError(f"unit is {unknown[0]}; {layer} has {maps.shape[1]}, counted from 0")
-    return maps[:, list(units)].transpose(0, 1)
+    with torch.no_grad():
+        maps = layer_maps(network, images, layer)
+    return torch.stack([unit_of(maps, unit, layer) for unit in units])
 
 
 def _candidates(maps: Tensor, seen: int, each: int) -> tuple[Tensor, Tensor]:
@@ -160,7 +159,7 @@ def _with_pictures(
     return TopPatches(
         layer,
         units,
-        strengths=Picture(strengths.float().cpu().numpy(), ("unit", "rank"), of),
+        strengths=Picture(as_array(strengths), ("unit", "rank"), of),
         images=places[..., 0],
         positions=places[..., 1:],
         boxes=boxes,
@@ -180,27 +179,16 @@ def _projection(network: nn.Module, images: Tensor, layer: str, unit: int, where
     return project(network, images, layer, choose)
 
 
-class _UpTo(nn.Module):
-    """A network that ends at one of its layers, for the receptive field of what it returns."""
-
-    def __init__(self, network: nn.Module, layer: str) -> None:
-        super().__init__()
-        self.network = network
-        self.layer = layer
-
-    def forward(self, images: Tensor) -> Tensor:
-        return layer_output(self.network, images, self.layer)
-
-
 def _receptive_field(network: nn.Module, layer: str, image: Tensor) -> Field | None:
     """What the layer's units see of an image; None where they lie on no grid, or it is unknown."""
     channels, *sides = image.shape
     try:
-        cost = profile(_UpTo(network, layer), tuple(sides), in_chans=channels).layers[0]
+        rows = profile(network, tuple(sides), in_chans=channels).layers
     except UsageError:
         return None
+    *_, last = (row for row in rows if row.name == layer)
     # The rows and columns of tokens are one axis of their tensor.
-    return None if len(cost.output_shape) == 3 else cost.field
+    return None if len(last.output_shape) == 3 else last.field
 
 
 def _box(
@@ -224,7 +212,7 @@ def _tiles(
     """Cut each image at its box, and lay it into a tile of the largest box there is."""
     height, width = (all_boxes[..., 2:] - all_boxes[..., :2]).max((0, 1))
     tiles = np.zeros((*images.shape[:2], height, width), np.float32)
-    values = images.detach().float().cpu().numpy()
+    values = as_array(images)
     for tile, image, (top, left, bottom, right) in zip(tiles, values, boxes, strict=True):
         # What the field lost at the top or left edge is missing there in the tile, too.
         below = 0 if top else height - bottom
