@@ -148,13 +148,19 @@ def read_json(path: Path) -> Any:
     try:
         if path.stat().st_size > JSON_LIMIT:
             raise BadInput(f"{path}: larger than {JSON_LIMIT} bytes; not one of our records")
-        return json.loads(
-            path.read_bytes(), parse_constant=_refuse_constant, object_pairs_hook=_each_key_once
-        )
+        return parse_json(path.read_bytes())
     except OSError as error:
         raise BadInput(f"{path}: cannot read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise BadInput(f"{path}: not valid JSON: {error}") from error
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Read strict JSON: no NaN, each key once; raises ``ValueError``, for deep nesting too."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_each_key_once)
+    except RecursionError as error:
+        raise ValueError(str(error)) from error
 
 
 def _refuse_constant(name: str) -> None:

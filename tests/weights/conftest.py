@@ -10,6 +10,7 @@ import pytest
 from convnets.records import Result
 from convnets.runs import train
 from convnets.training.checkpoints import checkpoints
+from convnets.weights import save_model
 from tests.runs.tiny import CPU, RECIPE, tiny_set
 
 
@@ -30,3 +31,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     result = train("lenet5", tiny_set(), recipe, out=out, engine=CPU)
     run = out / result.run
     return Trained(run, checkpoints(run)[0][1], result)
+
+
+@pytest.fixture(scope="session")
+def saved(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model file of that network."""
+    path = tmp_path_factory.mktemp("saved") / "model.safetensors"
+    save_model(trained.run, path, licence="cc-by-4.0")
+    return path

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import io
-import os
-import pickle
 import shutil
 import struct
-import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,11 +18,8 @@ from convnets.models import FAMILIES
 from convnets.training.checkpoints import HEADER, load_checkpoint, save_checkpoint
 from convnets.training.state import weights_sha256
 from convnets.weights import load_model
-from tests.children import in_child
 from tests.training.pocket import signed
 from tests.weights.conftest import Trained
-
-WATCHED = ("pickle.", "os.system", "os.exec", "os.posix_spawn", "subprocess.", "ctypes.", "socket.")
 
 
 def test_a_folder_and_its_checkpoint_give_the_network_that_was_tested(trained: Trained) -> None:
@@ -158,76 +150,3 @@ def test_a_value_that_is_not_finite_is_refused(
     path.write_bytes(signed(payload.replace(weights, struct.pack("<f", wrong) + weights[4:])))
     with pytest.raises(BadModelFile, match=rf"{NAME} holds a NaN or an infinity"):
         load_model(path)
-
-
-# --- pickles ----------------------------------------------------------------------------------
-
-
-class Harmful:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, canary: Path) -> None:
-        self.canary = canary
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return os.system, (f"touch '{self.canary}'",)
-
-
-def payloads(canary: Path, good: bytes) -> dict[str, bytes]:
-    """Files that would run code if anything unpickled them."""
-    harmful = Harmful(canary)
-    found = {
-        f"pickle protocol {n}": pickle.dumps(harmful, n) for n in range(pickle.HIGHEST_PROTOCOL + 1)
-    }
-    found["nested pickle"] = pickle.dumps({"state": [harmful], "model.weight": 1})
-    zipped, legacy = io.BytesIO(), io.BytesIO()
-    torch.save({"model": harmful}, zipped)
-    torch.save({"model": harmful}, legacy, _use_new_zipfile_serialization=False)
-    found["torch zip"], found["torch legacy"] = zipped.getvalue(), legacy.getvalue()
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("archive/data.pkl", pickle.dumps(harmful))
-    found["zip"] = archive.getvalue()
-    found["after a good checkpoint"] = good + pickle.dumps(harmful)
-    found["signed"] = signed(pickle.dumps(harmful))
-    found["signed, after a good payload"] = signed(good[HEADER.size :] + pickle.dumps(harmful))
-    state = {"state": pickle.dumps(harmful, 0).decode("latin-1")}
-    found["signed, in the state"] = signed(safetensors.torch.save({"a": torch.zeros(1)}, state))
-    return found
-
-
-def watched(work: Callable[[], object]) -> list[str]:
-    """Audit events, within ``work``, that running foreign code would raise."""
-    events: list[str] = []
-    sys.addaudithook(lambda name, _: events.append(name) if name.startswith(WATCHED) else None)
-    work()
-    return events
-
-
-def test_a_pickle_offered_as_a_checkpoint_runs_nothing(trained: Trained, tmp_path: Path) -> None:
-    canary = tmp_path / "canary"
-    offered = payloads(canary, trained.checkpoint.read_bytes())
-    paths: list[Path] = []
-    for number, content in enumerate(offered.values()):
-        file, run = tmp_path / f"{number}.ckpt", tmp_path / f"run{number}"
-        file.write_bytes(content)
-        run.mkdir()
-        (run / "step-00000004.ckpt").write_bytes(content)
-        paths += [file, run]
-
-    def offer() -> None:
-        for path in paths:
-            with pytest.raises(BadModelFile):
-                load_model(path)
-
-    assert in_child(lambda: watched(offer)) == (0, [])
-    assert not canary.exists()
-
-
-def test_the_watch_sees_a_pickle_that_is_loaded(tmp_path: Path) -> None:
-    canary = tmp_path / "canary"
-    content = pickle.dumps(Harmful(canary))
-    code, events = in_child(lambda: watched(lambda: pickle.loads(content)))
-    assert code == 0
-    assert {"pickle.find_class", "os.system"} <= set(events)
-    assert canary.exists()

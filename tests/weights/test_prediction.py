@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,17 @@ from PIL import Image
 from sklearn import metrics
 
 from convnets.data import ImageArrays
-from convnets.errors import BadData
-from convnets.weights import evaluate_on, load_model, predict
+from convnets.data.decode import read_image
+from convnets.errors import BadData, BadImage
+from convnets.weights import (
+    Encoded,
+    Prediction,
+    evaluate_on,
+    load_model,
+    predict,
+    prediction,
+    predictions,
+)
 from tests.runs.tiny import CPU, tiny_set
 from tests.weights.conftest import Trained
 
@@ -59,12 +69,12 @@ def test_predictions_are_those_made_by_hand(
     )
     expected = by_hand(trained, paths).sort(dim=1, descending=True)
     names = trained.result.data.classes
-    assert [prediction.path for prediction in outcome.predictions] == paths
-    for prediction, values, indices in zip(
+    assert [one.path for one in outcome.predictions] == paths
+    for one, values, indices in zip(
         outcome.predictions, expected.values, expected.indices, strict=True
     ):
-        assert [name for name, _ in prediction.classes] == [names[i] for i in indices[:top]]
-        assert [p for _, p in prediction.classes] == pytest.approx(values[:top].tolist(), rel=1e-4)
+        assert [name for name, _ in one.classes] == [names[i] for i in indices[:top]]
+        assert [p for _, p in one.classes] == pytest.approx(values[:top].tolist(), rel=1e-4)
     assert outcome.unreadable == ()
     assert told[-1] == (7, 7)
 
@@ -112,6 +122,56 @@ def test_folders_are_walked_in_order_and_files_kept_as_given(
     two, one = pictures(tmp_path / "b", 2), pictures(tmp_path / "a", 1)
     outcome = predict(load_model(trained.run), [two[1], tmp_path], CPU)
     assert [prediction.path for prediction in outcome.predictions] == [two[1], *one, *two]
+
+
+def test_bytes_are_classified_as_their_file_is(trained: Trained, tmp_path: Path) -> None:
+    one, two = pictures(tmp_path, 2)
+    loaded = load_model(trained.run)
+    images = [Encoded(Path("first"), one.read_bytes()), two, Encoded(Path("none"), b"")]
+    first, second, none = predictions(loaded, images, CPU)
+    assert isinstance(first, Prediction)
+    assert isinstance(second, Prediction)
+    assert [p.classes for p in (first, second)] == [
+        p.classes for p in predict(loaded, [one, two], CPU).predictions
+    ]
+    assert (first.path, second.path) == (Path("first"), two)
+    assert isinstance(none, BadImage)
+    assert str(none) == "none: empty file"
+
+
+def test_only_a_few_batches_are_read_ahead(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = pictures(tmp_path, 1)
+    read: list[Path] = []
+
+    def counted(path: Path) -> bytes:
+        read.append(path)
+        return read_image(path)
+
+    monkeypatch.setattr(prediction, "read_image", counted)
+    found = predictions(load_model(trained.run), [path] * 100, CPU, batch_size=4)
+    next(found)
+    assert len(read) <= 4 * (prediction.BATCHES_AHEAD + 1)
+    found.close()
+    time.sleep(0.05)
+    assert len(read) <= 4 * (prediction.BATCHES_AHEAD + 1)
+
+
+def test_a_batch_of_unreadable_images_is_no_obstacle(trained: Trained, tmp_path: Path) -> None:
+    (path,) = pictures(tmp_path, 1)
+    missing = [*(tmp_path / f"missing{number}.png" for number in range(4)), Path("x" * 300)]
+    outcome = predict(load_model(trained.run), [*missing, str(path)], batch_size=2)
+    assert [one.path for one in outcome.predictions] == [path]
+    assert [error.path for error in outcome.unreadable] == missing
+
+
+def test_a_network_of_other_channels_has_no_images(trained: Trained, tmp_path: Path) -> None:
+    loaded = load_model(trained.run)
+    about = loaded.description
+    two = about.model_copy(update={"in_chans": 2, "mean": (0.5,) * 2, "deviation": (0.5,) * 2})
+    with pytest.raises(BadData, match="takes 2 channels; images have 1 or 3"):
+        predict(dataclasses.replace(loaded, description=two), pictures(tmp_path), CPU)
 
 
 def test_an_empty_folder_is_bad_data(trained: Trained, tmp_path: Path) -> None:

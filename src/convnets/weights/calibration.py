@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -89,7 +90,7 @@ def temperature(logits: Tensor, labels: Tensor) -> float:
     true = logits.gather(1, labels[:, None]).squeeze(1)
     low, high = FLATTEST, SHARPEST
     for _ in range(HALVINGS):
-        middle = (low * high) ** 0.5
+        middle = math.sqrt(low * high)
         expected = ((logits * middle).softmax(1) * logits).sum(1)
         low, high = (low, middle) if (expected - true).mean() > 0 else (middle, high)
     return 1 / middle

@@ -14,9 +14,10 @@ from convnets.errors import BadModelFile, UsageError
 from convnets.layers.network import ConvNet
 from convnets.models import create_model, find_variant
 from convnets.training.checkpoints import MAGIC
+from convnets.weights.hub import fetch_hub, is_repository
 from convnets.weights.keys import KEYS
-from convnets.weights.model_file import load_model
-from convnets.weights.released import fetch_hub, fetch_timm, fetch_torchvision
+from convnets.weights.model_file import is_model_file, load_model
+from convnets.weights.released import fetch_timm, fetch_torchvision
 from convnets.weights.torch_file import read_torch_file, state_of
 
 
@@ -24,8 +25,8 @@ def load_weights(network: ConvNet, name: str, weights: str | Path) -> list[str]:
     """Put weights from elsewhere into a new network of one of our rows; return what was adapted.
 
     ``weights`` is ``"torchvision"`` or ``"timm"`` (the library's released weights), a path (a run's
-    folder or checkpoint of ours, or a state dict of either library, as ``.safetensors`` or as
-    ``torch.save`` wrote it), or a repository on the hub (``"timm/resnet18.a1_in1k"``).
+    folder, checkpoint or model file of ours, or a state dict of either library, as ``.safetensors``
+    or as ``torch.save`` wrote it), or a repository on the hub (``"timm/resnet18.a1_in1k"``).
 
     Every tensor must find its place. Only where the network was asked for with another number of
     classes does its last layer keep its random start, and with another number of channels is the
@@ -49,8 +50,8 @@ def _located(name: str, weights: str | Path) -> Path:
     path = Path(weights)
     if path.exists():
         return path
-    if isinstance(weights, str) and weights.count("/") == 1 and not path.suffix:
-        return fetch_hub(weights)
+    if is_repository(path):
+        return fetch_hub(str(weights))
     raise UsageError(
         f"weights are {str(weights)!r}: no such file; give a path, 'torchvision', 'timm' or "
         "a repository on the hub"
@@ -86,7 +87,7 @@ def _state(network: ConvNet, name: str, path: Path) -> tuple[dict[str, Tensor], 
 
 
 def _is_ours(path: Path) -> bool:
-    if path.is_dir():
+    if path.is_dir() or is_model_file(path):
         return True
     with path.open("rb") as file:
         return file.read(len(MAGIC)) == MAGIC

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from convnets.download import Progress, download, user_cache
-from convnets.errors import EnvironmentFailure, UsageError
+from convnets.errors import UsageError
 from convnets.models import find_variant
+from convnets.weights.hub import fetch_hub
 from convnets.weights.released_files import TIMM, TORCHVISION
 
 TORCHVISION_URL = "https://download.pytorch.org/models/"
@@ -37,26 +38,6 @@ def fetch_torchvision(name: str, progress: Progress | None = None) -> Path:
 def fetch_timm(name: str) -> Path:
     """Download timm's weights for a network from the hub, unless they are in its cache."""
     return fetch_hub(f"timm/{_offered('timm', TIMM, name)}")
-
-
-def fetch_hub(repository: str) -> Path:
-    """Download ``model.safetensors`` of a repository on the hub, unless it is in its cache."""
-    try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HFValidationError
-    except ImportError as error:
-        raise EnvironmentFailure(
-            f"weights from the hub need one more package: pip install 'convnets[hub]'; or fetch "
-            f"https://huggingface.co/{repository}/resolve/main/model.safetensors by hand and give "
-            "its path"
-        ) from error
-    try:
-        return Path(hf_hub_download(repository, "model.safetensors"))
-    except (OSError, HFValidationError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise EnvironmentFailure(
-            f"https://huggingface.co/{repository}: cannot fetch model.safetensors: {reason}"
-        ) from error
 
 
 def _offered(library: str, files: dict[str, str], name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from convnets.data.sets import Split
 from convnets.errors import BadData, UsageError
 from convnets.training.engine import Engine
 from convnets.training.evaluation import Evaluation, evaluate
+from convnets.training.per_class import balanced_accuracy, class_scores
 from convnets.weights.calibration import Calibration, calibration
 from convnets.weights.model_file import LoadedModel, ModelDescription
 from convnets.weights.views import MIRRORED, Viewed, Views, larger_size
@@ -37,6 +38,7 @@ class Tested:
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON; accuracies are shares of 1."""
         found = self.evaluation
+        confusion = found.confusion.tolist()
         return {
             "model": " + ".join(description.model for description in self.descriptions),
             "stem": " + ".join(description.stem for description in self.descriptions),
@@ -47,7 +49,9 @@ class Tested:
             "top1": found.top1,
             "top5": found.top5,
             "loss": found.loss,
-            "confusion": found.confusion.tolist(),
+            "balanced_accuracy": balanced_accuracy(confusion),
+            "per_class": [asdict(score) for score in class_scores(confusion)],
+            "confusion": confusion,
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
         }
 
@@ -172,16 +176,17 @@ def prepared(
 def _check(description: ModelDescription, image_set: ImageSet) -> None:
     if image_set.classes != description.classes:
         raise BadData(
-            f"{image_set.name} has the classes {_some(image_set.classes)}; "
-            f"{description.model} was trained on {_some(description.classes)}"
+            f"{image_set.name} has the classes {some(image_set.classes)}; "
+            f"the network was trained on {some(description.classes)}"
         )
     if image_set.channels != description.in_chans:
         raise BadData(
             f"{image_set.name} has {image_set.channels} channels; "
-            f"{description.model} takes {description.in_chans}"
+            f"the network takes {description.in_chans}"
         )
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first few names of many, for an error's line."""
     shown = ", ".join(names[:5])
     return f"{shown}, ... ({len(names)})" if len(names) > 5 else shown
