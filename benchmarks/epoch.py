@@ -31,7 +31,8 @@ from convnets.data.batches import make_batches, normalisation
 from convnets.models import create_model
 from convnets.runs.machine import this_machine
 from convnets.training.engine import Precision, choose_engine
-from convnets.training.loop import choose_criterion, steps
+from convnets.training.loop import steps
+from convnets.training.objective import make_objective
 from convnets.training.settings import Constant, Optimisation, Sgd
 from convnets.training.state import TrainingState
 
@@ -115,7 +116,7 @@ class Pictures(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
 def usual(network: nn.Module, split: ImageArrays) -> float:
     """Images a second of the usual script, after a few steps of warm-up."""
     own = hasattr(network, "criterion")
-    criterion = choose_criterion(network, SETTINGS) if own else F.cross_entropy
+    criterion = make_objective(network, SETTINGS).criterion if own else F.cross_entropy
     loader = torch.utils.data.DataLoader(
         Pictures(split), batch_size=BATCH, shuffle=True, num_workers=2
     )

@@ -3,14 +3,15 @@
     pip install -c constraints.txt -e ".[peers]"
     python -m benchmarks.profile [--repeats 3] [--out results/profile.json]
 
-Each tool gets the same built network, as its manual shows, and its fastest time of the repeats
-counts. ``MACs`` is what each says; ours equals torch's own counter exactly, the others' differ by
+Each tool gets the same built network in turn, as its manual shows, and its fastest time of the
+repeats counts. ``MACs`` is what each says; ours equals torch's own counter exactly, the others' differ by
 what they leave out or add.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import sys
@@ -97,14 +98,15 @@ def main() -> None:
     for name, (build, size) in NETWORKS.items():
         network = build().eval()
         row: dict[str, object] = {"network": name, "size": size}
-        for tool, count in TOOLS.items():
-            times = []
-            for _ in range(arguments.repeats):
+        times: dict[str, list[float]] = {tool: [] for tool in TOOLS}
+        for _ in range(arguments.repeats):
+            for tool, count in TOOLS.items():
+                gc.collect()  # what one tool leaves is not the next one's to clear away
                 started = time.perf_counter()
                 with torch.no_grad():
                     macs = count(network, size)
-                times.append(time.perf_counter() - started)
-            row[tool] = {"seconds": min(times), "macs": macs}
+                times[tool].append(time.perf_counter() - started)
+                row[tool] = {"seconds": min(times[tool]), "macs": macs}
         rows.append(row)
         fastest = min(row[tool]["seconds"] for tool in TOOLS if tool != "convnets")  # type: ignore[index]
         row["ratio"] = fastest / row["convnets"]["seconds"]  # type: ignore[index]

@@ -79,6 +79,12 @@ class NonFinite(TrainingFailed):
     """A loss or gradient that is NaN or infinite, found before the optimizer's step."""
 
 
+class ExportFailed(ConvnetsError):
+    """A form of a network that does not do what the network does."""
+
+    exit_code = 4
+
+
 class EnvironmentFailure(ConvnetsError):
     """The machine refuses: disk, permission, network, a lock, a missing extra."""
 

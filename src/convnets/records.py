@@ -69,13 +69,18 @@ class Machine(Record):
 
 
 class Engine(Record):
-    """How the numbers were computed; two runs of one plan are bit-equal only under one engine."""
+    """How the numbers were computed; two runs of one plan are bit-equal only under one engine.
+
+    ``ranks`` are those that ended the run; a run that changed their number has bits of its own.
+    """
 
     device: str
     precision: Literal["float32", "bfloat16"]
     channels_last: bool
     compiled: bool
     threads: int
+    ranks: int = 1
+    sharded: bool = False
 
 
 class Result(Record):

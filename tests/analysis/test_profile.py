@@ -253,6 +253,24 @@ def test_json() -> None:
     assert (layer["receptive_field"], layer["stride"], layer["centre"]) == (3, 2, 1)
 
 
+MEAN = torch.tensor([0.5, 0.4, 0.3])
+
+
+class Prepares(nn.Module):
+    """Values from outside and from within the forward pass, beside an image without memory."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = torch.arange(x.shape[-1]) / torch.tensor(2.0)
+        return (x - MEAN[:, None, None]) * steps + torch.zeros(1, dtype=x.dtype).expand(8)
+
+
+def test_constants_join_an_image_without_memory() -> None:
+    costs = profile(Prepares(), 8, in_chans=3)
+    assert costs.layers[0].output_shape == (1, 3, 8, 8)
+    # arange / 2 on 8 places; then a difference, a product and a sum on 3 x 8 x 8.
+    assert costs.flops == 8 + 3 * 3 * 8 * 8
+
+
 class Looks(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum().item() > 0 else -x

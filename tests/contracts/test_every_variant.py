@@ -14,39 +14,39 @@ from safetensors.torch import load, save
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from convnets.analysis import profile
 from convnets.catalog import Family, Variant
 from convnets.errors import InputTooSmall
 from convnets.layers.feature_maps import feature_info
-from convnets.layers.network import ConvNet, smallest_input
+from convnets.layers.network import ConvNet, failing_layer
+from convnets.layers.shapes import QuickShapes
 from convnets.layers.squeeze_excite import SqueezeExcite
 from convnets.layers.stochastic_depth import StochasticDepth
 from convnets.models import FAMILIES, VARIANTS, create_model
 
-ROWS = [pytest.param(name, variant, id=name) for name, (_, variant) in VARIANTS.items()]
-POCKETS = [pytest.param(family, id=family.name) for family in FAMILIES]
+LEAST = [min(family.variants, key=lambda name: family.variants[name].params) for family in FAMILIES]
+"""The smallest network of each family."""
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
-def extremes(family: Family) -> list[str]:
-    """The smallest and the largest network of a family."""
-    names = sorted(family.variants, key=lambda name: family.variants[name].params)
-    return list(dict.fromkeys((names[0], names[-1])))
+def rows(*, slow: bool) -> pytest.MarkDecorator:
+    """Every row; if ``slow``, all but a family's smallest wait for ``-m slow``."""
+    waits = {name for name in VARIANTS if slow and name not in LEAST}
+    return pytest.mark.parametrize(
+        ("name", "variant"),
+        [
+            pytest.param(name, variant, id=name, marks=[pytest.mark.slow] if name in waits else [])
+            for name, (_, variant) in VARIANTS.items()
+        ],
+    )
 
 
-EXTREMES = [
-    pytest.param(name, family.variants[name], id=name)
-    for family in FAMILIES
-    for name in extremes(family)
-]
-LEAST = [
-    pytest.param(name, family.variants[name], id=family.name)
-    for family in FAMILIES
-    for name in extremes(family)[:1]
-]
-
-every_row = pytest.mark.parametrize(("name", "variant"), ROWS)
-every_family = pytest.mark.parametrize(("name", "variant"), LEAST)
-every_pocket = pytest.mark.parametrize("family", POCKETS)
+every_family = pytest.mark.parametrize(
+    ("name", "variant"), [pytest.param(name, VARIANTS[name][1], id=name) for name in LEAST]
+)
+every_pocket = pytest.mark.parametrize(
+    "family", [pytest.param(family, id=family.name) for family in FAMILIES]
+)
 
 
 def build(name: str, **arguments: Any) -> ConvNet:
@@ -58,27 +58,17 @@ def images(network: ConvNet, size: int) -> torch.Tensor:
     return torch.empty(2, network.in_chans, size, size, device="meta")
 
 
+def logits(network: ConvNet, size: int) -> torch.Tensor:
+    with QuickShapes():
+        made: torch.Tensor = network(images(network, size))
+    return made
+
+
 def trainable(network: ConvNet) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def counted(network: ConvNet, size: int, names: list[str]) -> tuple[int, dict[str, torch.Tensor]]:
-    """The multiply-adds of one image, and the named maps.
-
-    They are of torch's own counter, but where a module says what it multiplies.
-    """
-    states = [name for name, module in network.named_modules() if hasattr(module, "macs")]
-    with FlopCounterMode(display=False) as counter:
-        maps = network.forward_intermediates(images(network, size), [*names, *states])
-    total = counter.get_total_flops() // 4
-    counts = counter.get_flop_counts()
-    for name in states:
-        seen = sum(counts[f"{type(network).__name__}.{name}"].values()) // 4
-        total += network.get_submodule(name).macs(*maps[name].shape[-2:]) - seen
-    return total, {name: maps[name] for name in maps if name in names}
-
-
-@every_row
+@rows(slow=False)
 def test_row_is_exact(name: str, variant: Variant) -> None:
     """Parameters, multiply-adds, the children that every tool relies on, and their maps."""
     network = build(name)
@@ -87,16 +77,32 @@ def test_row_is_exact(name: str, variant: Variant) -> None:
     assert network.spec == variant.spec
     children = [child for child, _ in network.named_children()]
     assert children in (["features", "head"], ["features", "head", "auxiliary"])
-    stages = [child for child, _ in network.features.named_children()]
-    assert stages[:2] == ["stem", "stage1"]
-    wanted = [*(f"features.{stage}" for stage in stages), "features", "head"]
-    macs, maps = counted(network, variant.input_size, wanted)
-    assert macs == variant.macs
-    assert list(maps) == wanted
-    assert maps.pop("head").shape == (2, variant.num_classes)
+    stages = [f"features.{child}" for child, _ in network.features.named_children()]
+    assert stages[:2] == ["features.stem", "features.stage1"]
+    costs = profile(network, variant.input_size, batch_size=2)
+    assert costs.macs == 2 * variant.macs
+    shapes = {layer.name: layer.output_shape for layer in costs.layers}
+    assert shapes["head"] == (2, variant.num_classes)
     # ViT hands on tokens (batch, tokens, channels): its class token has no place in a map.
     axes = 3 if name.startswith("vit_") else 4
-    assert all(each.ndim == axes and len(each) == 2 for each in maps.values())
+    for stage in ("features", *stages):
+        assert len(shapes[stage]) == axes
+        assert shapes[stage][0] == 2
+
+
+@rows(slow=True)
+def test_multiplies_are_those_that_torch_counts(name: str, variant: Variant) -> None:
+    """By torch's own counter, but where a module says what it multiplies."""
+    network = build(name)
+    states = [name for name, module in network.named_modules() if hasattr(module, "macs")]
+    with FlopCounterMode(display=False) as counter:
+        maps = network.forward_intermediates(images(network, variant.input_size), states)
+    counts = counter.get_flop_counts()
+    total = counter.get_total_flops() // 4
+    for each in states:
+        seen = sum(counts[f"{type(network).__name__}.{each}"].values()) // 4
+        total += network.get_submodule(each).macs(*maps[each].shape[-2:]) - seen
+    assert total == variant.macs
 
 
 def printed(figure: str) -> tuple[float, float]:
@@ -108,7 +114,7 @@ def printed(figure: str) -> tuple[float, float]:
     return value * UNITS[unit], UNITS[unit] * 10.0 ** -len(fraction)
 
 
-@every_row
+@rows(slow=False)
 def test_published_figures_are_of_this_network(name: str, variant: Variant) -> None:
     published = variant.published
     if published is None:
@@ -122,18 +128,17 @@ def test_published_figures_are_of_this_network(name: str, variant: Variant) -> N
         assert error is None or 0 < printed(error)[0] < 100
 
 
-@pytest.mark.parametrize(("name", "variant"), EXTREMES)
+@rows(slow=True)
 def test_small_stem_takes_32_pixels(name: str, variant: Variant) -> None:
-    network = build(name, stem="small", num_classes=10)
+    network = build(name, stem="small", in_chans=1, num_classes=10)
     assert network.spec.stem == "small"
-    assert network(images(network, 32)).shape == (2, 10)
+    assert logits(network, 32).shape == (2, 10)
 
 
 @every_family
-@pytest.mark.parametrize("in_chans", [1, 4])
-def test_takes_any_number_of_channels(name: str, variant: Variant, in_chans: int) -> None:
-    network = build(name, in_chans=in_chans, num_classes=3)
-    assert network(images(network, variant.input_size)).shape == (2, 3)
+def test_takes_any_number_of_channels(name: str, variant: Variant) -> None:
+    network = build(name, in_chans=4, num_classes=3)
+    assert logits(network, variant.input_size).shape == (2, 3)
 
 
 @every_family
@@ -147,15 +152,17 @@ def test_an_image_too_small_is_told_the_layer_and_the_least_size(
     name: str, variant: Variant
 ) -> None:
     network = build(name)
-    smallest = smallest_input(network)
-    assert network(images(network, smallest)).shape == (2, variant.num_classes)
-    if smallest == 1:
+    if failing_layer(network, 1, 1) is None:
+        assert network(images(network, 1)).shape == (2, variant.num_classes)
         return
-    with pytest.raises(InputTooSmall, match=f"the smallest input is {smallest}x{smallest}") as told:
-        network(images(network, smallest - 1))
-    layer = str(told.value).split()[0]
-    assert layer in dict(network.named_modules())
+    with pytest.raises(InputTooSmall, match="the smallest input is") as told:
+        network(images(network, 1))
+    assert str(told.value).split()[0] in dict(network.named_modules())
     assert told.value.exit_code == 2
+    smallest = int(str(told.value).rpartition("x")[2])
+    assert logits(network, smallest).shape == (2, variant.num_classes)
+    with pytest.raises(RuntimeError):
+        network.features(images(network, smallest - 1))
 
 
 @every_family

@@ -96,8 +96,9 @@ def _pool() -> Tensor:
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
     """Normal values from a pool, begun anywhere: quicker than drawing each."""
     start = int(torch.randint(POOL, (), generator=generator))
-    turns = (start + like.numel()) // POOL + 1
-    return _pool().repeat(turns)[start : start + like.numel()].view(like.shape)
+    end = start + like.numel()
+    pool = _pool() if end <= POOL else _pool().repeat(end // POOL + 1)
+    return pool[start:end].view(like.shape)
 
 
 def _draw(name: str, like: Tensor, generator: torch.Generator) -> Tensor:

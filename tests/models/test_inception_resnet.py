@@ -11,7 +11,7 @@ from torch import nn
 
 from convnets.models import create_model, find_variant
 from convnets.models.inception_resnet import InceptionResidual, InceptionResNet
-from tests.models.peers import agree, carry
+from tests.models.peers import NoInitialisation, agree, carry
 
 PYTORCHCV = {"inception_resnet_v1": "inceptionresnetv1"}
 POCKET = find_variant("inception_resnet_v2")[0].pocket
@@ -19,9 +19,10 @@ POCKET = find_variant("inception_resnet_v2")[0].pocket
 
 @pytest.mark.parametrize("name", PYTORCHCV)
 def test_logits_equal_pytorchcv(name: str) -> None:
-    peer = get_model(PYTORCHCV[name])
+    with NoInitialisation():
+        peer = get_model(PYTORCHCV[name])
+        network = create_model(name)
     peer.features.final_pool = nn.AdaptiveAvgPool2d(1)  # it takes 299x299 images alone
-    network = create_model(name)
     carry(peer, network)
     agree(peer, network, 75)
 

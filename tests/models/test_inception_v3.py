@@ -117,7 +117,10 @@ def test_the_released_weights_fit_with_and_without_the_auxiliary_classifier() ->
     for name in ("inception_v3", "inception_v3_aux"):
         with torch.device("meta"):
             network = create_model(name, num_classes=10)
-        TORCHVISION.convert(network, peer.state_dict())
+        state = TORCHVISION.convert(network, peer.state_dict())
+        network.load_state_dict(state, assign=True)
+        assert torch.equal(network.head.fc.weight, peer.fc.weight)
+    assert torch.equal(network.auxiliary.stage2.fc.weight, peer.AuxLogits.fc.weight)
 
 
 def test_small_stem_halves_once() -> None:

@@ -14,6 +14,7 @@ from torchvision.models.resnet import Bottleneck, ResNet
 
 from convnets.layers.network import ConvNet
 from convnets.layers.norm import ChannelNorm
+from convnets.layers.shapes import QuickShapes
 from convnets.models import create_model
 from convnets.models.ladder import FAMILY, LADDERS, Rung, Spec, Step, network
 from tests.models.peers import agree, carry
@@ -138,7 +139,7 @@ def test_the_last_step_is_convnext(ladder: str, size: str) -> None:
 def test_every_step_has_the_maps_of_a_resnet(rung: Rung) -> None:
     built = build(rung.model)
     stages = [f"features.stage{stage}" for stage in (1, 2, 3, 4)]
-    with torch.device("meta"):
+    with torch.device("meta"), QuickShapes():
         maps = built.forward_intermediates(torch.empty(1, 3, 224, 224), stages)
     assert [each.shape[-1] for each in maps.values()] == [56, 28, 14, 7]
     widths = [each.shape[1] for each in maps.values()]

@@ -15,13 +15,8 @@ from convnets.layers.residual import Bottleneck
 from convnets.layers.squeeze_excite import SqueezeExcite
 from convnets.models import create_model
 from convnets.models.resnet import FAMILY, ResNet
-from tests.models.peers import agree, carry
+from tests.models.peers import NoInitialisation, agree, carry
 
-PYTORCHCV = {
-    "resnet50_v1": "resnet50",
-    "resnet101_v1": "resnet101",
-    "resnet152_v1": "resnet152",
-}
 BASIC = (64, 128, 256, 512)
 BOTTLENECK = (256, 512, 1024, 2048)
 
@@ -35,11 +30,19 @@ def trainable(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-@pytest.mark.parametrize(("name", "peer_name"), PYTORCHCV.items())
+@pytest.mark.parametrize(
+    ("name", "peer_name"),
+    [
+        ("resnet50_v1", "resnet50"),
+        pytest.param("resnet101_v1", "resnet101", marks=pytest.mark.slow),
+        pytest.param("resnet152_v1", "resnet152", marks=pytest.mark.slow),
+    ],
+)
 def test_logits_equal_pytorchcv(name: str, peer_name: str) -> None:
-    peer = get_model(peer_name)
+    with NoInitialisation():
+        peer = get_model(peer_name)
+        network = create_model(name)
     peer.features.final_pool = nn.AdaptiveAvgPool2d(1)  # its own takes 224 pixels alone
-    network = create_model(name)
     carry(peer, network)
     agree(peer, network, 64)
 

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from convnets.runs.observer import Observer
 from convnets.runs.run import Conduct, train
 from convnets.training.checkpoints import checkpoints, load_checkpoint
 from convnets.training.engine import Engine
+from convnets.training.ranks import SOLO, Ranks
 from convnets.training.settings import AdamW, Cosine
 from tests.children import start, wait
 
@@ -117,6 +118,7 @@ def go(
     *,
     observer: Observer | None = None,
     checkpoint_steps: int | None = 2,
+    ranks: Ranks = SOLO,
 ) -> None:
     """The run that every trial makes."""
     train(
@@ -124,7 +126,7 @@ def go(
         pocket_set(),
         recipe,
         out=folder,
-        engine=ENGINE,
+        engine=replace(ENGINE, ranks=ranks),
         conduct=Conduct(checkpoint_steps=checkpoint_steps, command="crash"),
         observer=observer,
     )

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
+import shlex
+from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from convnets.data import load_data
+from convnets.data import ImageArrays, ImageSet, load_data
 from convnets.data.augment import Augmentation
 from convnets.errors import UnknownName, UsageError
+from convnets.files import read_json
 from convnets.models import FAMILIES, VARIANTS, find_variant
-from convnets.recipes import Recipe
+from convnets.recipes import Recipe, load_recipe, with_changes
+from convnets.records import DataRecord, read_result
 from convnets.runs.grid import LINEAGE, matching
-from convnets.runs.plan import make_plan, natural_size
+from convnets.runs.plan import Plan, make_plan, natural_size
+from convnets.training.settings import Progressive
 from tests.runs.tiny import RECIPE, tiny_set
 
 NOISE = tiny_set()
+RESULTS = Path(__file__).parents[2] / "results"
+FINISHED = sorted(path.parent for path in RESULTS.glob("*/*/plan.json"))
 
 
 def named(**changes: object) -> Recipe:
@@ -60,6 +69,54 @@ def test_the_hash_ignores_prose_and_is_the_same_tomorrow() -> None:
     assert make_plan("lenet5", again, RECIPE, 0).run_name == name_of()
     other = make_plan("lenet5", tiny_set(train=41), RECIPE, 0)
     assert other.run_name != name_of()
+
+
+def recorded_set(data: DataRecord) -> ImageSet:
+    """A set of which a plan says the same: as many images, all black, that take no memory."""
+    assert data.image_size is not None
+
+    def split(count: int) -> ImageArrays:
+        shape = (count, *data.image_size, data.channels)  # type: ignore[misc]
+        return ImageArrays(np.broadcast_to(np.uint8(0), shape), np.zeros(count, np.int64))
+
+    return ImageSet(
+        name=data.name,
+        classes=data.classes,
+        train=split(data.train_images),
+        test=split(data.test_images),
+        channels=data.channels,
+        fingerprint=data.fingerprint,
+        licence="",
+        source="",
+    )
+
+
+@pytest.mark.parametrize("folder", FINISHED, ids=lambda folder: folder.name)
+def test_a_finished_run_keeps_its_name_though_fields_are_added(folder: Path) -> None:
+    result = read_result(folder / "result.json")
+    stored = Plan.model_validate(result.plan)
+    assert stored.content() == read_json(folder / "plan.json")
+    words = shlex.split(result.command)
+    given = {option: value for option, value in pairwise(words) if option.startswith("--")}
+    changes = [value for option, value in pairwise(words) if option == "--set"]
+    changes += [
+        f"{name}={given[f'--{name}']}" for name in ("epochs", "stem") if f"--{name}" in given
+    ]
+    recipe = with_changes(load_recipe(result.recipe), changes)
+    today = make_plan(result.model, recorded_set(result.data), recipe, result.seed)
+    assert stored.run_name == today.run_name == folder.name
+
+
+def test_what_is_off_leaves_no_trace_in_the_hash() -> None:
+    values = RECIPE.values()
+    assert {name for name, value in values.items() if value is None} == {
+        "clip_norm",
+        "ema_decay",
+        "input_size",
+    }
+    explicit = named(swa_start=None, progressive=None, dropout=None)
+    assert name_of(explicit) == name_of()
+    assert name_of(named(dropout=0.0)) != name_of()
 
 
 @pytest.mark.parametrize(
@@ -110,6 +167,10 @@ def test_every_network_of_the_lineage_has_a_plan_at_32_pixels() -> None:
         ("alexnet_owt", named(stem="paper"), "does not take images of 32x32"),
         ("lenet5", named(input_size=40), r"does not take images of 40x40: features\.stage4"),
         ("resnet_18", RECIPE, "did you mean resnet18"),
+        ("lenet5", named(auxiliary_weight=0.3), "no auxiliary heads"),
+        ("lenet5_modern", named(freeze=("features", "head")), "leaves nothing to train"),
+        ("lenet5_modern", named(progressive=Progressive(size_from=0.2)), "of 8x8, which training"),
+        ("lenet5_modern", named(weights="nowhere/at/all.pth"), "no such file"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_written(

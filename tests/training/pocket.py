@@ -29,6 +29,10 @@ class FixedBatch:
     partners: Tensor | None = None
     shares: Tensor | None = None
 
+    @property
+    def total(self) -> int:
+        return len(self.targets)
+
 
 class FixedBatches:
     """Noise images in an order drawn from the epoch alone."""

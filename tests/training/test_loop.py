@@ -192,6 +192,7 @@ def never_finite(at: int, value: float) -> Criterion:
     return criterion
 
 
+@pytest.mark.fault("A7")
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("case", ["nan", "inf", "-inf", "nan pixels", "gradient"])
 def test_what_is_not_finite_stops_before_the_step(
@@ -246,6 +247,7 @@ def limited(forward: Callable[[Tensor], Tensor], most: int) -> Callable[[Tensor]
     return call
 
 
+@pytest.mark.fault("A8")
 @pytest.mark.parametrize(("most", "split"), [(4, 2), (3, 4), (1, 8)])
 def test_a_batch_too_large_for_memory_is_split_as_if_from_the_start(most: int, split: int) -> None:
     start = Plain(nn.Dropout(0.5))
@@ -263,6 +265,7 @@ def test_a_batch_too_large_for_memory_is_split_as_if_from_the_start(most: int, s
     assert ends[0][1] == ends[1][1]
 
 
+@pytest.mark.fault("A8")
 def test_a_single_image_too_large_for_memory_ends_training() -> None:
     chosen = settings()
     model = Plain()

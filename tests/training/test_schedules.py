@@ -15,6 +15,7 @@ from convnets.training.schedules import drops, learning_rate, rate_share
 from convnets.training.settings import (
     Constant,
     Cosine,
+    Exponential,
     Optimisation,
     Plateau,
     ScheduleSetting,
@@ -80,6 +81,25 @@ def test_steps_are_torchs() -> None:
     assert found == pytest.approx(expected, rel=1e-12)
 
 
+def test_rates_after_milestones_are_those_given() -> None:
+    found = ours(Steps(milestones=(0.1, 0.25, 0.4, 0.6), rates=(0.4, 0.2, 0.1, 0.02)))
+    # LeCun et al. 1998, Section III-B: passes at 5e-4, 2e-4, 1e-4, 5e-5 and 1e-5, of 20.
+    passes = [5e-4] * 2 + [2e-4] * 3 + [1e-4] * 3 + [5e-5] * 4 + [1e-5] * 8
+    assert [rate / RATE * 5e-4 for rate in found[::5]] == pytest.approx(passes)
+
+
+def test_exponential_decay_is_torchs_in_stairs() -> None:
+    expected = torchs(lambda o: lr_scheduler.StepLR(o, 7, gamma=0.97))
+    assert ours(Exponential(factor=0.97, every=0.07)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_efficientnets_decay_is_that_of_tensorflow() -> None:
+    schedule = Exponential(warmup=5 / 350, factor=0.97, every=2.4 / 350)
+    for epoch in (6, 100, 349):
+        share = rate_share(schedule, epoch * 313, 350 * 313)
+        assert share == pytest.approx(0.97 ** (epoch / 2.4 // 1)), "staircase, warmup counted in"
+
+
 @pytest.mark.parametrize("patience", [0, 1, 3])
 @pytest.mark.parametrize("threshold", [0.0, 0.01])
 def test_plateau_is_torchs(patience: int, threshold: float) -> None:
@@ -101,7 +121,7 @@ def test_plateau_is_torchs(patience: int, threshold: float) -> None:
 
 
 def test_epochs_rescale_a_schedule() -> None:
-    for schedule in (Cosine(warmup=0.1), Steps(), Constant(warmup=0.5)):
+    for schedule in (Cosine(warmup=0.1), Steps(), Exponential(every=0.1), Constant(warmup=0.5)):
         short = [rate_share(schedule, step, 1000) for step in (200, 500, 750, 990)]
         long = [rate_share(schedule, 10 * step, 10_000) for step in (200, 500, 750, 990)]
         assert short == pytest.approx(long, rel=0.01)

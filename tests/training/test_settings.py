@@ -70,6 +70,22 @@ def test_a_value_out_of_bounds_is_refused_by_its_field(path: str, value: object)
     assert path.split(".")[0] in {str(problem["loc"][0]) for problem in caught.value.errors()}
 
 
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"ema_decay": 0.9, "swa_start": 0.5}, "a run keeps one average"),
+        ({"progressive": {"dropout_from": 0.1}}, "dropout, where it ends, is not"),
+        ({"schedule": {"kind": "steps", "rates": [0.5]}}, "1 rates for 2 milestones"),
+        ({"optimizer": {"kind": "lars", "lr": 1, "decay_vectors": True}}, "decay_vectors"),
+        ({"optimizer": {"kind": "lamb", "lr": 1, "weight_decay": 0}}, "weight_decay"),
+        ({"schedule": {"kind": "exponential", "every": 0}}, "every"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        Optimisation.model_validate({**WHOLE.model_dump(), "ema_decay": None, **changes})
+
+
 def test_nesterov_needs_momentum() -> None:
     with pytest.raises(ValidationError, match="nesterov needs momentum"):
         Sgd(lr=0.1, momentum=0, nesterov=True)

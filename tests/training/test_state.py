@@ -16,6 +16,9 @@ from tests.training.pocket import CPU, Normed, Plain, equal, run, settings, weig
 CAPTURED = {"model", "optimizer", "average", "progress"}
 NOT_CAPTURED = {
     "forward",  # the model again, compiled or not
+    "replica",  # and again, as the ranks share it
+    "rehearsed",  # the largest piece of a batch that this process has tried
+    "seed",  # the plan's
     "device",  # the engine's, chosen anew at each start
 }
 

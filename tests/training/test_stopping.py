@@ -7,10 +7,12 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from convnets import files
+from convnets.data import batches
 from convnets.runs.observer import Observer
 from convnets.training.checkpoints import checkpoints, load_checkpoint
 from convnets.training.loop import StepReport
@@ -69,6 +71,7 @@ def goes_on(folder: Path) -> dict[str, object]:
     return crash.final_state(folder)
 
 
+@pytest.mark.fault("A4")
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.parametrize(("step", "testing"), [(5, False), (6, False), (8, True), (40, True)])
 def test_a_signal_stops_after_a_checkpoint_of_that_step(
@@ -91,21 +94,55 @@ def test_a_signal_stops_after_a_checkpoint_of_that_step(
     assert goes_on(tmp_path) == uninterrupted
 
 
+@pytest.mark.fault("A4")
+@pytest.mark.parametrize("number", CODES)
 def test_a_signal_within_a_write_lets_it_end(
-    tmp_path: Path, uninterrupted: dict[str, object]
+    tmp_path: Path, uninterrupted: dict[str, object], number: signal.Signals
 ) -> None:
     def work() -> None:
         turns = iter(range(100))
         files.failpoint = lambda name: name == "pre-rename" and next(turns) == 3 and act()
         crash.go(tmp_path)
 
-    act = send(signal.SIGTERM)
-    assert in_child(work)[0] == 143
+    act = send(number)
+    assert in_child(work)[0] == CODES[number]
     run = crash.only_run(tmp_path)
     assert [step for step, _ in checkpoints(run)] == [7, 6]  # the third, and that of the next step
     assert goes_on(tmp_path) == uninterrupted
 
 
+@pytest.mark.fault("A4")
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_while_data_is_waited_for_lets_the_step_end(
+    tmp_path: Path, uninterrupted: dict[str, object], number: signal.Signals
+) -> None:
+    def work() -> None:
+        turns, made_ahead = iter(range(100)), batches.made_ahead
+
+        def waited(wanted: Any, make: Callable[[Any], Any]) -> Iterator[Any]:
+            def slow(given: Any) -> Any:
+                if next(turns) == 20:
+                    act()
+                    time.sleep(0.5)
+                return make(given)
+
+            return made_ahead(wanted, slow)
+
+        batches.made_ahead = waited
+        batches.DeviceBatches = lambda split, plan, _: batches.StreamedBatches(split, plan)
+        crash.go(tmp_path)
+
+    act = send(number)
+    begun = time.monotonic()
+    assert in_child(work)[0] == CODES[number]
+    assert time.monotonic() - begun < 10
+    run = crash.only_run(tmp_path)
+    assert 8 < checkpoints(run)[0][0] < crash.STEPS
+    assert not list(run.glob(".tmp.*"))
+    assert goes_on(tmp_path) == uninterrupted
+
+
+@pytest.mark.fault("A4")
 def test_a_signal_from_outside_is_answered_within_a_step(tmp_path: Path) -> None:
     watcher = AtStep(0, lambda: None)
     watcher.stepped = lambda report: time.sleep(0.05)  # type: ignore[method-assign]
@@ -118,6 +155,7 @@ def test_a_signal_from_outside_is_answered_within_a_step(tmp_path: Path) -> None
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.fault("A4")
 def test_a_second_interrupt_ends_at_once_and_the_last_checkpoint_is_good(
     tmp_path: Path, uninterrupted: dict[str, object]
 ) -> None:
@@ -136,7 +174,7 @@ def test_handlers_are_put_back() -> None:
             assert flag.received is None
             send(signal.SIGTERM)()
             assert flag.received == signal.SIGTERM
-            assert flag.stopped("here").exit_code == 143
+            assert flag.stopped(flag.received, "here").exit_code == 143
         assert [signal.getsignal(number) for number in CODES] == before
 
     assert in_child(work) == (0, None)

@@ -16,6 +16,8 @@ Operations outside these rules are not guessed: ``operation_cost`` returns None 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any
 
@@ -52,22 +54,40 @@ POOLS = frozenset({
 # fmt: on
 
 
-def operation_name(operation: Any) -> str:
-    """The plain name of an aten operation: ``aten.relu_.default`` is ``relu``."""
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is true of an aten operation at every call.
+
+    ``name`` is its plain name: that of ``aten.relu_.default`` is ``relu``. One that shares memory
+    returns another look at its input's.
+    """
+
+    name: str
+    shares_memory: bool
+    moves: bool
+    elementwise: bool
+
+
+@cache
+def known(operation: Any) -> Operation:
+    """What is true of an overload of an aten operation."""
     name: str = operation.overloadpacket.__name__
-    return name if name.startswith("__") else name.rstrip("_")
+    plain = name if name.startswith("__") else name.rstrip("_")
+    return Operation(
+        plain,
+        shares_memory=operation.is_view or plain == "_unsafe_view",
+        moves=operation.is_view or plain in MOVES,
+        elementwise=torch.Tag.pointwise in operation.tags,
+    )
 
 
-def shares_memory(operation: Any) -> bool:
-    """Whether an operation returns another look at its input's memory."""
-    return operation.is_view or operation_name(operation) == "_unsafe_view"
-
-
-def operation_cost(operation: Any, args: tuple[Any, ...], output: Any) -> tuple[int, int] | None:
+def operation_cost(
+    operation: Operation, args: tuple[Any, ...], output: Any
+) -> tuple[int, int] | None:
     """Multiply-adds and FLOPs of one aten operation, or None where no rule covers it."""
-    name = operation_name(operation)
-    if operation.is_view or name in MOVES:
+    if operation.moves:
         return 0, 0
+    name = operation.name
     if name in PRODUCTS:
         macs, biased = product_cost(name, args, output)
         return macs, 2 * macs + biased
@@ -79,7 +99,7 @@ def operation_cost(operation: Any, args: tuple[Any, ...], output: Any) -> tuple[
     if name in ("native_layer_norm", "native_group_norm"):
         scale, shift = args[2:4] if name == "native_layer_norm" else args[1:3]
         return 0, (5 + (scale is not None) + (shift is not None)) * args[0].numel()
-    if torch.Tag.pointwise in operation.tags and isinstance(result, Tensor):
+    if operation.elementwise and isinstance(result, Tensor):
         return 0, result.numel()
     return None
 

@@ -13,18 +13,24 @@ Neural Networks" (Distill, 2019); a field reaches past the image's edge where pa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import lru_cache
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from convnets.analysis.counting import PRODUCTS, operation_name, shares_memory
+from convnets.analysis.counting import PRODUCTS, Operation
 from convnets.analysis.grid import Axis, Field, OffGrid, Place, Places, collapse, union
 from convnets.analysis.mixing import RULES, UNIT_BY_UNIT
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the axes lie in some memory, and in the views of it that were asked for."""
+
+    places: Places
+    views: dict[Any, Places] = field(default_factory=dict)
 
 
 class FieldTracker:
@@ -32,7 +38,7 @@ class FieldTracker:
 
     def __init__(self, images: Tensor) -> None:
         # None marks memory whose units lie on no grid; memory that is absent is constant.
-        self._grids: dict[int, Places | None] = {}
+        self._grids: dict[int, Grid | None] = {}
         axes = range(2, images.ndim)
         places = (Place(Axis(), images.shape[dim], 1, dim - images.ndim) for dim in axes)
         self._store(images, tuple(places))
@@ -45,54 +51,71 @@ class FieldTracker:
             return None
         return tuple(place.axis for place in places) if places else None
 
-    def follow(self, operation: Any, args: tuple[Any, ...], outputs: Sequence[Tensor]) -> None:
-        """Work out the grid of new memory that ``operation`` wrote; views need nothing."""
-        if shares_memory(operation) or not any(map(self._depends, _tensors(args))):
+    def follow(
+        self,
+        operation: Operation,
+        args: tuple[Any, ...],
+        inputs: Iterable[Tensor],
+        outputs: Sequence[Tensor],
+    ) -> None:
+        """Work out the grid of new memory that ``operation`` wrote; views need nothing.
+
+        ``inputs`` are the tensors among ``args``.
+        """
+        if operation.shares_memory:
             return
-        if not outputs:
+        varying = [tensor for tensor in inputs if memory(tensor) in self._grids]
+        if not varying or not outputs:
             return
         try:
-            places = self._result(operation, args, outputs[0])
+            places = self._result(operation, args, varying, outputs[0])
         except OffGrid:
             places = None
         for output in outputs:
             self._store(output, places if output.shape == outputs[0].shape else None)
 
-    def _depends(self, tensor: Tensor) -> bool:
-        return memory(tensor) in self._grids
-
     def _store(self, tensor: Tensor, places: Places | None) -> None:
+        key = memory(tensor)
         if places is not None:
             strides = tensor.stride()
             places = tuple(
-                replace(p, step=p.step * strides[p.dim], dim=None) if p.dim is not None else p
+                p if p.dim is None else Place(p.axis, p.units, p.step * strides[p.dim])
                 for p in places
             )
-            whole = tensor.numel() * tensor.element_size() == tensor.untyped_storage().nbytes()
-            if not whole and self._grids.get(memory(tensor), places) != places:
+            whole = tensor.nbytes == tensor.untyped_storage().nbytes()
+            known = self._grids.get(key)
+            if not whole and key in self._grids and (known is None or known.places != places):
                 places = None  # a part of the memory was overwritten by units of another field
-        self._grids[memory(tensor)] = places
+        self._grids[key] = None if places is None else Grid(places)
 
     def _places(self, tensor: Tensor) -> Places:
         """Where each axis lies in ``tensor``, from the grid of its memory and its strides."""
-        grid = self._grids.get(memory(tensor), ())
+        key = memory(tensor)
+        if key not in self._grids:
+            return ()
+        grid = self._grids[key]
         if grid is None:
             raise OffGrid
-        view = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
-        return tuple(_seen_through(place, *view) for place in grid)
+        view = (int(tensor.storage_offset()), tensor.shape, tensor.stride())
+        places = grid.views.get(view)
+        if places is None:
+            places = tuple([_seen_through(place, *view) for place in grid.places])
+            grid.views[view] = places
+        return places
 
-    def _result(self, operation: Any, args: tuple[Any, ...], output: Tensor) -> Places:
-        name = operation_name(operation)
+    def _result(
+        self, operation: Operation, args: tuple[Any, ...], varying: list[Tensor], output: Tensor
+    ) -> Places:
+        name = operation.name
         if name in PRODUCTS and name != "convolution":
             return self._product(name, args)
-        tensors = [tensor for tensor in _tensors(args) if self._depends(tensor)]
-        inputs = [self._places(tensor) for tensor in tensors]
+        inputs = [self._places(tensor) for tensor in varying]
         if all(place.dim is None for places in inputs for place in places):
             return union(inputs)
         if name in RULES:
             return RULES[name](args, inputs, output)
-        same = all(tensor.ndim <= output.ndim for tensor in tensors)
-        if same and (torch.Tag.pointwise in operation.tags or name in UNIT_BY_UNIT):
+        same = all(tensor.ndim <= output.ndim for tensor in varying)
+        if same and (operation.elementwise or name in UNIT_BY_UNIT):
             return union(inputs)
         raise OffGrid
 
@@ -112,27 +135,33 @@ def memory(tensor: Tensor) -> int:
     return identity
 
 
-def _tensors(args: Sequence[Any]) -> list[Tensor]:
+def tensors(nest: Any) -> list[Tensor]:
+    """The tensors in a nest of lists, tuples and dicts, in order."""
+    if isinstance(nest, Tensor):
+        return [nest]
     found: list[Tensor] = []
-    for arg in args:
-        if isinstance(arg, Tensor):
-            found.append(arg)
-        elif isinstance(arg, list | tuple):
-            found.extend(_tensors(arg))
+    if isinstance(nest, dict):
+        nest = nest.values()
+    elif not isinstance(nest, list | tuple):
+        return found
+    for part in nest:
+        if isinstance(part, Tensor):
+            found.append(part)
+        elif isinstance(part, list | tuple | dict):
+            found.extend(tensors(part))
     return found
 
 
-@lru_cache(maxsize=4096)  # a dense block looks at the same maps again and again
 def _seen_through(
     place: Place, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]
 ) -> Place:
     """``place`` in memory, as seen through the strides of one view of it."""
-    axis, count, step = place.axis, place.count, place.step
+    axis, count, step, _ = place
     if count == 1:
         return place
     shift = offset // step % count
     if shift:
-        axis = replace(axis, centre=axis.centre + shift * axis.stride)
+        axis = axis._replace(centre=axis.centre + shift * axis.stride)
     walking = [
         (dim - len(shape), length, stride)
         for dim, (length, stride) in enumerate(zip(shape, strides, strict=True))
@@ -151,5 +180,5 @@ def _seen_through(
         return Place(axis, min(count, ceil(length * stride / step)), step // stride, dim)
     if stride % step or (length - 1) * stride >= step * count:
         raise OffGrid
-    thinned = replace(axis, stride=axis.stride * (stride // step))
+    thinned = axis._replace(stride=axis.stride * (stride // step))
     return Place(thinned, length, 1, dim)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Axis:
+class Axis(NamedTuple):
     """Along one image axis: pixels a unit sees, pixels to the next, centre of the first one's."""
 
     size: float = 1
@@ -18,16 +17,15 @@ class Axis:
 Field = tuple[Axis, ...]
 
 
-@dataclass(frozen=True)
-class Place:
-    """An axis in a tensor: ``count`` units, ``step`` indices apart along dimension ``dim``.
+class Place(NamedTuple):
+    """An axis in a tensor: ``units`` of them, ``step`` indices apart along dimension ``dim``.
 
     ``dim`` counts from the end (-1 is the last), and is None where the axis has one unit left.
     In memory rather than in a tensor, ``dim`` is not used and ``step`` is in elements.
     """
 
     axis: Axis
-    count: int
+    units: int
     step: int
     dim: int | None = None
 
@@ -41,30 +39,31 @@ class OffGrid(Exception):
 
 def union(inputs: Sequence[Places]) -> Places:
     """Each axis as units see it that combine one unit of every input, aligned at the last dim."""
-    return tuple(_union(places) for places in zip(*filter(None, inputs), strict=True))
+    varying = [places for places in inputs if places]
+    return varying[0] if len(varying) == 1 else tuple(map(_union, zip(*varying, strict=True)))
 
 
-def _union(places: Sequence[Place]) -> Place:
+def _union(places: tuple[Place, ...]) -> Place:
     spread = [place for place in places if place.dim is not None]
-    if len({(place.dim, place.count, place.step) for place in spread}) > 1:
-        raise OffGrid
     model = spread[0] if spread else places[0]
+    for place in spread:
+        if place.dim != model.dim or place.units != model.units or place.step != model.step:
+            raise OffGrid
     stride = max(place.axis.stride for place in spread or places)
     # Where strides differ (a global value joins a map), the field is that of the middle unit.
-    low = min(_middle(place) - place.axis.size / 2 for place in places)
-    high = max(_middle(place) + place.axis.size / 2 for place in places)
-    first = (low + high) / 2 - (model.count - 1) / 2 * stride
-    return replace(model, axis=Axis(high - low, stride, first))
-
-
-def _middle(place: Place) -> float:
-    return place.axis.centre + (place.count - 1) / 2 * place.axis.stride
+    low, high = float("inf"), -float("inf")
+    for place in places:
+        axis = place.axis
+        middle = axis.centre + (place.units - 1) / 2 * axis.stride
+        low, high = min(low, middle - axis.size / 2), max(high, middle + axis.size / 2)
+    first = (low + high) / 2 - (model.units - 1) / 2 * stride
+    return model._replace(axis=Axis(high - low, stride, first))
 
 
 def collapse(places: Places, dims: set[int] | None = None) -> Places:
     """Replace the axes along ``dims`` (all by default) by one unit that sees all of them."""
     return tuple(
-        window(place, place.count, place.count, 0, 1)
+        window(place, place.units, place.units, 0, 1)
         if place.dim is not None and (dims is None or place.dim in dims)
         else place
         for place in places
@@ -77,4 +76,4 @@ def window(place: Place, kernel: int, stride: float, left: float, count: int) ->
     first = axis.centre + ((kernel - 1) / 2 - left) * axis.stride
     size = axis.size + (kernel - 1) * axis.stride
     slid = Place(Axis(size, axis.stride * stride, first), count, place.step, place.dim)
-    return slid if count > 1 else replace(slid, step=0, dim=None)
+    return slid if count > 1 else slid._replace(step=0, dim=None)

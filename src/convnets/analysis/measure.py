@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -126,7 +127,12 @@ def timed(
 
 
 def matmul_peak(device: torch.device) -> float:
-    """FLOP/s of a large matrix product in float32: the most that layers can reach."""
+    """FLOP/s of a large matrix product in float32, measured once: the most that layers reach."""
+    return _matmul_peak(device, torch.get_num_threads())
+
+
+@cache
+def _matmul_peak(device: torch.device, threads: int) -> float:
     left, right = (torch.randn(MATRIX, MATRIX, device=device) for _ in range(2))
     with torch.inference_mode():
         return 2 * MATRIX**3 / min(timed(lambda: left @ right, device, repeats=10))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from math import ceil, floor
 from typing import Any
 
@@ -57,7 +56,7 @@ def _pool(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places
 
 def _adaptive_pool(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
     def change(place: Place, dim: int) -> Place:
-        wide, narrow = place.count, output.shape[dim]
+        wide, narrow = place.units, output.shape[dim]
         kernel = max(
             ceil((i + 1) * wide / narrow) - floor(i * wide / narrow) for i in range(narrow)
         )
@@ -70,7 +69,7 @@ def _adaptive_pool(args: tuple[Any, ...], inputs: list[Places], output: Tensor) 
 def _upsample(taps: int) -> Callable[..., Places]:
     def rule(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Places:
         def change(place: Place, dim: int) -> Place:
-            shrink = place.count / output.shape[dim]
+            shrink = place.units / output.shape[dim]
             left = (taps - shrink) / 2
             return window(place, taps, shrink, left, output.shape[dim])
 
@@ -96,7 +95,7 @@ def _reduce(args: tuple[Any, ...], inputs: list[Places], output: Tensor) -> Plac
     if output.ndim == ndim:
         return places
     return tuple(
-        p if p.dim is None else replace(p, dim=p.dim + sum(d > p.dim for d in dims)) for p in places
+        p if p.dim is None else p._replace(dim=p.dim + sum(d > p.dim for d in dims)) for p in places
     )
 
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from convnets.analysis.channels import input_channels
 from convnets.analysis.cost import LayerCost, Profile
-from convnets.analysis.counting import operation_cost, operation_name, shares_memory
-from convnets.analysis.field import FieldTracker, memory
+from convnets.analysis.counting import Operation, known, operation_cost
+from convnets.analysis.field import FieldTracker, memory, tensors
 from convnets.analysis.grid import Field
-from convnets.analysis.shapes import STAND_INS
 from convnets.errors import UsageError
 from convnets.layers.meta import on_meta
+from convnets.layers.shapes import META, QuickShapes, result
 
 
 def profile(
@@ -53,19 +54,31 @@ def profile(
     shape = (batch_size, channels, *sizes)
     if not all(isinstance(size, int) and size > 0 for size in shape):
         raise UsageError(f"input shape {shape} must be of positive whole numbers")
-    twin = on_meta(module)
-    dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.float32)
-    images = torch.empty(shape, device="meta", dtype=dtype)
-    trace = _Trace(twin, images)
+    with _garbage_kept():
+        twin = on_meta(module)
+        dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.float32)
+        trace = _Trace(twin, torch.empty(shape, device=META, dtype=dtype))
+        try:
+            trace.run()
+        except (RuntimeError, TypeError) as error:
+            where = trace.running or type(module).__name__
+            reason = str(error).partition("\n")[0]
+            raise UsageError(
+                f"{where}: cannot be profiled with an input of {shape}: {reason}"
+            ) from error
+        return trace.profile()
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """A profile is many small things that all stay: to look for garbage can double its time."""
+    collecting = gc.isenabled()
+    gc.disable()
     try:
-        trace.run()
-    except (RuntimeError, TypeError) as error:
-        where = trace.running or type(module).__name__
-        reason = str(error).partition("\n")[0]
-        raise UsageError(
-            f"{where}: cannot be profiled with an input of {shape}: {reason}"
-        ) from error
-    return trace.profile()
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @dataclass
@@ -86,21 +99,18 @@ class _Row:
     field: Field | None = None
 
 
-class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Trace(QuickShapes):  # type: ignore[no-untyped-call]
     """Attributes each operation to the innermost module that runs."""
 
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Nothing is compiled under it; to guard against that would import the compiler."""
-        return False
-
     def __init__(self, twin: nn.Module, images: Tensor) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._twin = twin
         self._images = images
         self._names = {module: name for name, module in twin.named_modules()}
-        self._params = {memory(p): p.numel() for p in twin.parameters()}
-        self._state = {memory(t) for t in (*twin.parameters(), *twin.buffers())}
+        parameters = [p for part in self._names for p in part._parameters.values() if p is not None]
+        buffers = [b for part in self._names for b in part._buffers.values() if b is not None]
+        self._params = {memory(p): p.numel() for p in parameters}
+        self._state = {memory(tensor) for tensor in (*parameters, *buffers)}
         self._unused = dict(self._params)
         self._rows: list[_Row] = []
         self._open: list[int] = []
@@ -120,7 +130,7 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
             module.register_forward_pre_hook(self._enter, prepend=True)
             module.register_forward_hook(self._leave)
         saved = torch.autograd.graph.saved_tensors_hooks(self._keep, _never)
-        with torch.device("meta"), torch.enable_grad(), saved, self:
+        with torch.enable_grad(), saved, self:
             self._twin(self._images)
 
     def profile(self) -> Profile:
@@ -146,7 +156,7 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _leave(self, module: nn.Module, _inputs: Any, output: Any) -> None:
         index = self._open.pop()
         row = self._rows[index]
-        first = next(_tensors(output), None)
+        first = next(iter(tensors(output)), None)
         if first is None:
             return
         row.output_shape = tuple(first.shape)
@@ -177,29 +187,47 @@ class _Trace(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        stand_in = STAND_INS.get(func)
-        output = stand_in(*args) if stand_in and not kwargs else func(*args, **(kwargs or {}))
-        if not self._open:
-            return output
-        row = self._rows[self._open[-1]]
-        cost = operation_cost(func, args, output)
+        # What the forward pass makes of numbers would be on the CPU.
+        inputs = tensors(args)
+        if any(not tensor.is_meta for tensor in inputs):
+            args = tree_map_only(Tensor, lambda tensor: tensor.to(META), args)
+            inputs = tensors(args)
+        if kwargs and "device" in kwargs:
+            kwargs = {**kwargs, "device": META}
+        output = result(func, args, kwargs)
+        if self._open:
+            self._charge(self._rows[self._open[-1]], known(func), args, inputs, output)
+        return output
+
+    def _charge(
+        self,
+        row: _Row,
+        operation: Operation,
+        args: tuple[Any, ...],
+        inputs: list[Tensor],
+        output: Any,
+    ) -> None:
+        """Add to a row what an operation cost, and note the memory that it wrote."""
+        cost = operation_cost(operation, args, output)
         if cost is None:
-            self._uncounted[operation_name(func)] += 1
+            self._uncounted[operation.name] += 1
         else:
             row.macs += cost[0]
             row.flops += cost[1]
-        inputs, outputs = list(_tensors(args)), list(_tensors(output))
         for tensor in inputs:
             row.params += self._unused.pop(memory(tensor), 0)
-        if not shares_memory(func):
-            for tensor in outputs:
-                if memory(tensor) not in self._alive and tensor.is_floating_point():
-                    row.activation_bytes += _bytes(tensor)
-            row.moved_bytes += sum(_bytes(tensor) for tensor in inputs + outputs)
-        self._fields.follow(func, args, outputs)
+        if operation.shares_memory:
+            return
+        outputs = tensors(output)
+        for tensor in inputs:
+            row.moved_bytes += tensor.nbytes
+        for tensor in outputs:
+            row.moved_bytes += tensor.nbytes
+            if memory(tensor) not in self._alive and tensor.is_floating_point():
+                row.activation_bytes += tensor.nbytes
+        self._fields.follow(operation, args, inputs, outputs)
         for tensor in outputs:
             self._remember(tensor)
-        return output
 
 
 def _never(_: object) -> Tensor:
@@ -211,19 +239,3 @@ def _states_macs(module: nn.Module) -> bool:
     if not inspect.isfunction(method):
         return False
     return list(inspect.signature(method).parameters)[1:] == ["output_height", "output_width"]
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    """The tensors in a nest of lists, tuples and dicts, in order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _tensors(part)
-
-
-def _bytes(tensor: Tensor) -> int:
-    return prod(tensor.shape) * tensor.element_size()

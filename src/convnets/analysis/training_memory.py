@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from convnets.analysis.cost import Profile
 
 FLOAT = 4
@@ -16,10 +18,7 @@ def training_bytes(profile: Profile, *, moments: int = 2) -> int:
     everything that it and the layers before it kept is there, and the gradients of its output, its
     input and all weights after it. What a library's kernels need for themselves is not in it.
     """
-    batch = 1
-    for side in profile.input_shape:
-        batch *= side
-    fixed = FLOAT * (profile.params * (1 + moments) + batch)
+    fixed = FLOAT * (profile.params * (1 + moments) + prod(profile.input_shape))
     kept = profile.kept_bytes
     gradients = 0
     highest = kept

@@ -10,16 +10,23 @@ from convnets import __version__
 from convnets.cli import (
     bench,
     compare,
+    compress,
     data,
+    distil,
     evaluate,
     explain,
+    export,
     ladder,
+    lr_find,
     models,
     predict,
     recipes,
     report,
+    save,
     see,
+    ship,
     show,
+    shrink,
     train,
 )
 
@@ -38,8 +45,8 @@ app = typer.Typer(
 def top(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> int:
-    """Exit codes: 0 ok, 2 usage, 3 bad input, 4 training failed, 5 environment, 130 and 143 stopped
-    by a signal after a checkpoint. ``--debug`` anywhere shows tracebacks.
+    """Exit codes: 0 ok, 2 usage, 3 bad input, 4 training or export failed, 5 environment, 130 and
+    143 stopped by a signal after a checkpoint. ``--debug`` anywhere shows tracebacks.
     """
     if version:
         typer.echo(f"convnets {__version__}")
@@ -47,8 +54,8 @@ def top(
 
 
 for verb in (
-    *(bench, train, evaluate, predict, see, report),
-    *(models, ladder, show, compare, recipes, data),
+    *(bench, train, lr_find, evaluate, predict, save, export, ship, see, report),
+    *(models, ladder, show, compare, compress, shrink, distil, recipes, data),
 ):
-    app.command(verb.__name__.rpartition(".")[2])(verb.command)
+    app.command(verb.__name__.rpartition(".")[2].replace("_", "-"))(verb.command)
 app.add_typer(explain.app, name="explain")

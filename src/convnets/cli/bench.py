@@ -28,43 +28,61 @@ def command(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     compiled: options.Compile = False,
+    shard: options.Shard = False,
     checkpoint_every: options.CheckpointEvery = None,
     no_weights: options.NoWeights = False,
+    images: Annotated[
+        int | None, typer.Option(help="Take so many images of each split, for a trial.", min=1)
+    ] = None,
+    campaign: Annotated[
+        str | None, typer.Option(help="Run a campaign's rows, each with its own recipe: lecture.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="With --campaign: stop before so much time is over.")
+    ] = None,
     json: options.Json = False,
 ) -> int:
     """Compare networks on your images under one fair protocol and say which one to use.
 
     Finished runs are read, not repeated. Writes report.html, complexity.png, leaderboard.csv and
-    leaderboard.json beside the runs.
+    leaderboard.json beside the runs. Under torchrun all processes make each run together.
     """
+    from convnets.cli.campaigning import carry_on
     from convnets.cli.console import complain, progress_bars
-    from convnets.cli.following import RunProgress
+    from convnets.cli.following import RunProgress, company, data_of_all
     from convnets.cli.report import publish
+    from convnets.data.subset import subset
     from convnets.runs import bench, grid
     from convnets.runs.run import Conduct
-    from convnets.training.engine import choose_engine
 
-    names = grid.matching(models) if models else list(grid.LINEAGE)
-    settings = options.chosen_recipe(recipe, epochs, stem, size, changes)
-    engine = choose_engine(device, precision, compiled=compiled)
-    image_set = options.loaded_data(data, data_dir, skip_bad)
-    with progress_bars() as bars:
-        outcome = bench(
-            names,
-            image_set,
-            settings,
-            seeds=range(seeds),
-            out=out,
-            engine=engine,
-            conduct=Conduct(
-                checkpoint_steps=checkpoint_every,
-                keep_weights=not no_weights,
-                command=options.this_command(),
-            ),
-            observer=RunProgress(bars, runs=len(names) * seeds),
-        )
-    if outcome.results:
-        publish(outcome.results, out, f"{image_set.name}: which network to use", json=json)
-    for name, error in outcome.failures:
-        complain(f"{name}: {error}")
+    with company(device, precision, compiled=compiled, sharded=shard) as engine:
+        names = grid.matching(models) if models else list(grid.LINEAGE)
+        settings = options.chosen_recipe(recipe, epochs, stem, size, changes)
+        image_set = data_of_all(engine.ranks, data, data_dir, skip_bad)
+        if images is not None:
+            image_set = subset(image_set, images)
+        if campaign is not None:
+            return carry_on(
+                campaign, models or (), image_set, out, engine, minutes=minutes, epochs=epochs
+            )
+        with progress_bars() as bars:
+            outcome = bench(
+                names,
+                image_set,
+                settings,
+                seeds=range(seeds),
+                out=out,
+                engine=engine,
+                conduct=Conduct(
+                    checkpoint_steps=checkpoint_every,
+                    keep_weights=not no_weights,
+                    command=options.this_command(),
+                ),
+                observer=RunProgress(bars, runs=len(names) * seeds),
+            )
+        if engine.ranks.main:
+            if outcome.results:
+                publish(outcome.results, out, f"{image_set.name}: which network to use", json=json)
+            for name, error in outcome.failures:
+                complain(f"{name}: {error}")
     return max((error.exit_code for _, error in outcome.failures), default=0)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from convnets.training.engine import Engine
 
 
-def campaign(
+def carry_on(
     name: str,
     patterns: Sequence[str],
     image_set: ImageSet,
@@ -30,8 +30,8 @@ def campaign(
     from convnets.cli.following import RunProgress
     from convnets.errors import UnknownName
     from convnets.recipes.campaign import CAMPAIGNS
+    from convnets.runs import campaign as campaigns
     from convnets.runs import grid
-    from convnets.runs.campaign import carry_on
     from convnets.runs.run import Conduct
 
     if name not in CAMPAIGNS:
@@ -39,7 +39,7 @@ def campaign(
     chosen = CAMPAIGNS[name]
     names = set(grid.matching(patterns)) if patterns else {row.model for row in chosen.rows}
     with progress_bars() as bars:
-        left = carry_on(
+        left = campaigns.carry_on(
             chosen,
             image_set,
             out,

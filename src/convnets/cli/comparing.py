@@ -16,15 +16,17 @@ from convnets.cli.console import say, tracked
 from convnets.cli.sources import source
 from convnets.errors import UsageError
 from convnets.files import atomic_write
-from convnets.models import find_variant, list_models
-from convnets.models.budget import Limit, parse_budget, published_figures
+from convnets.models import find_variant
+from convnets.models.budget import parse_budget, published_figures
 from convnets.records import read_results
 from convnets.report.anatomy import comparison
 from convnets.report.comparison import Point, accuracy_against, layer_bars, picture
 from convnets.report.leaderboard import leaderboard
 from convnets.report.sheet import Sheet
+from convnets.runs.grid import matching
 
 MOST_BARS = 8  # networks whose layers fit one picture
+IMAGENET_CLASSES = 1000
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,11 @@ def compared(
         raise UsageError("name at least one network, or give a --budget")
     limits = parse_budget(budget) if budget else ()
     slow = [limit for limit in limits if limit.field == "latency"]
-    rows = _chosen(names, [limit for limit in limits if limit not in slow])
+    others = [limit for limit in limits if limit not in slow]
+    rows = {name: find_variant(name) for name in matching(names or ["*"])}
+    for name, row in list(rows.items()):
+        if not all(limit.allows(published_figures(*row)) for limit in others):
+            del rows[name]
     costs: dict[str, Profile] = {}
     measured: dict[str, Measured] = {}
     with tracked("networks") as progress:
@@ -91,28 +97,12 @@ def compared(
     return Compared(rows, costs, measured)
 
 
-def _chosen(
-    names: Sequence[str] | None, limits: Sequence[Limit]
-) -> dict[str, tuple[Family, Variant]]:
-    wanted = [
-        name
-        for asked in names or ["*"]
-        for name in (list_models(asked) if any(c in asked for c in "*?[") else [asked])
-    ]
-    rows = {name: find_variant(name) for name in wanted}
-    return {
-        name: row
-        for name, row in rows.items()
-        if all(limit.allows(published_figures(*row)) for limit in limits)
-    }
-
-
 def write_charts(found: Compared, folder: Path, results: Path | None) -> None:
     """Write the charts that the figures at hand allow, each as SVG and PNG, and say where."""
     figures = {}
     if len(found.costs) <= MOST_BARS:
         figures["layers"] = layer_bars(found.costs)
-    accuracy, origin = _accuracies(found, results)
+    reached, origin = _accuracies(found, results)
     for name, log, label, cost in (
         (
             "accuracy-macs",
@@ -128,12 +118,13 @@ def write_charts(found: Compared, folder: Path, results: Path | None) -> None:
         ),
     ):
         points = [
-            Point(each, cost[each], accuracy[each], found.costs[each].params)
-            for each in accuracy
+            Point(each, cost[each], reached[each], found.costs[each].params)
+            for each in reached
             if each in cost
         ]
         if points:
-            figures[name] = accuracy_against(points, label, origin, log=log)
+            accuracy = f"top-1 accuracy in percent, {origin}"
+            figures[name] = accuracy_against(points, label, accuracy, log=log)
     for name, figure in figures.items():
         for form in ("svg", "png"):
             atomic_write(folder / f"{name}.{form}", picture(figure, form))
@@ -146,6 +137,9 @@ def _accuracies(found: Compared, results: Path | None) -> tuple[dict[str, float]
         rows = leaderboard(read_results(results))
         best = {row.model: 100 * row.top1 for row in sorted(rows, key=lambda row: row.top1)}
         return {name: best[name] for name in found.rows if name in best}, f"measured, {results}"
-    errors = {name: published_figures(*row)["error"] for name, row in found.rows.items()}
-    known = {name: 100 - error for name, error in errors.items() if error is not None}
+    known = {}
+    for name, (family, variant) in found.rows.items():
+        error = published_figures(family, variant)["error"]
+        if error is not None and variant.num_classes == IMAGENET_CLASSES:
+            known[name] = 100 - error
     return known, "as published, ImageNet"

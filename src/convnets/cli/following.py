@@ -1,15 +1,55 @@
-"""Follows runs on stderr: bars on a terminal, a line for each epoch everywhere."""
+"""Follows runs on stderr: bars on a terminal, a line for each epoch everywhere.
+
+Of several ranks the main one alone speaks.
+"""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
 from rich.progress import Progress
 
+from convnets.cli import options
 from convnets.cli.console import Tasks, say
-from convnets.errors import printable
+from convnets.data import ImageSet, load_data
+from convnets.errors import ConvnetsError, printable
 from convnets.records import EpochRecord, Result
 from convnets.runs import Observer
 from convnets.runs.plan import Plan
+from convnets.training.engine import Engine, Precision, choose_engine
 from convnets.training.loop import StepReport
+from convnets.training.ranks import ALONE, Ranks, joined
+
+
+@contextlib.contextmanager
+def company(
+    device: str, precision: Precision, *, compiled: bool, sharded: bool
+) -> Iterator[Engine]:
+    """The engine of this process, and of those that torchrun has started beside it.
+
+    An error that all ranks raise is told of by the main one.
+    """
+    with joined(device) as ranks:
+        try:
+            yield choose_engine(device, precision, compiled=compiled, ranks=ranks, sharded=sharded)
+        except ConvnetsError as error:
+            if ranks.main or ALONE in getattr(error, "__notes__", ()):
+                raise
+            raise typer.Exit(error.exit_code) from error
+
+
+def data_of_all(ranks: Ranks, name: str, data_dir: Path | None, skip_bad: bool) -> ImageSet:
+    """The data set, read by the main rank first, which downloads what is missing."""
+    if not ranks.main:
+        ranks.barrier()
+        return load_data(name, data_dir=data_dir, on_error="skip" if skip_bad else "fail")
+    try:
+        return options.loaded_data(name, data_dir, skip_bad)
+    finally:
+        ranks.barrier()
 
 
 class RunProgress(Observer):

@@ -29,6 +29,14 @@ Size = Annotated[int | None, typer.Option(help="Side of the network's input in p
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="Change a field, as optimizer.lr=0.05.")
 ]
+Weights = Annotated[
+    str | None,
+    typer.Option(help="Start from these: torchvision, timm, a file, or OWNER/NAME on the hub."),
+]
+Freeze = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave layers untrained: 'features*' or any pattern, or all-but-last."),
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder in which runs are folders.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Precision = Annotated[
@@ -36,6 +44,9 @@ Precision = Annotated[
     typer.Option(help="Number format; auto is bfloat16 on an accelerator, float32 on a CPU."),
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the network with torch.compile.")]
+Shard = Annotated[
+    bool, typer.Option("--shard", help="Under torchrun, each process keeps a part of the weights.")
+]
 CheckpointEvery = Annotated[
     int | None, typer.Option(help="Steps between checkpoints; 120 seconds without it.", min=1)
 ]
@@ -45,17 +56,30 @@ NoWeights = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, exact.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")]
-Checkpoint = Annotated[Path, typer.Argument(help="A run's folder, or a checkpoint in it.")]
+Checkpoint = Annotated[
+    Path,
+    typer.Argument(help="A run's folder, a checkpoint, a model file, or OWNER/NAME on the hub."),
+]
 
 
 def chosen_recipe(
-    name: str, epochs: int | None, stem: str | None, size: int | None, changes: list[str] | None
+    name: str,
+    epochs: int | None,
+    stem: str | None,
+    size: int | None,
+    changes: list[str] | None,
+    weights: str | None = None,
+    freeze: list[str] | None = None,
 ) -> Recipe:
     """The recipe with what the command line changes of it."""
+    from convnets.files import to_json
     from convnets.recipes import load_recipe, with_changes
 
     shorthand = {"epochs": epochs, "stem": stem, "input_size": size}
     given = [f"{field}={value}" for field, value in shorthand.items() if value is not None]
+    # As JSON, which TOML reads alike: a path or pattern may look like a number.
+    quoted = {"weights": weights, "freeze": freeze or None}
+    given += [f"{field}={to_json(v, indent=None)}" for field, v in quoted.items() if v is not None]
     return with_changes(load_recipe(name), [*given, *(changes or [])])
 
 

@@ -17,7 +17,7 @@ def command(
     from convnets.cli.console import show
     from convnets.files import to_json
     from convnets.recipes import RECIPES, load_recipe
-    from convnets.report.tables import recipe_table, recipes_table
+    from convnets.report.protocols import recipe_table, recipes_table
 
     if name is None:
         records = [recipe.model_dump(mode="json") for recipe in RECIPES]

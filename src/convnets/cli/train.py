@@ -19,12 +19,15 @@ def command(
     out: options.Out = Path("runs"),
     stem: options.Stem = None,
     size: options.Size = None,
+    weights: options.Weights = None,
+    freeze: options.Freeze = None,
     changes: options.Changes = None,
     data_dir: options.DataDir = None,
     skip_bad: options.SkipBad = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     compiled: options.Compile = False,
+    shard: options.Shard = False,
     checkpoint_every: options.CheckpointEvery = None,
     no_weights: options.NoWeights = False,
     resume: Annotated[
@@ -32,33 +35,37 @@ def command(
     ] = False,
     json: options.Json = False,
 ) -> int:
-    """Train one network; the same command goes on where a stopped one left off."""
+    """Train one network; the same command goes on where a stopped one left off.
+
+    Under ``torchrun --standalone --nproc-per-node=N -m convnets train ...`` N processes train it
+    together.
+    """
     from convnets.cli.console import progress_bars, show
-    from convnets.cli.following import RunProgress
+    from convnets.cli.following import RunProgress, company, data_of_all
     from convnets.models import find_variant
     from convnets.report.tables import summary
     from convnets.runs import run
-    from convnets.training.engine import choose_engine
 
-    find_variant(model)
-    settings = options.chosen_recipe(recipe, epochs, stem, size, changes)
-    engine = choose_engine(device, precision, compiled=compiled)
-    image_set = options.loaded_data(data, data_dir, skip_bad)
-    conduct = run.Conduct(
-        checkpoint_steps=checkpoint_every,
-        keep_weights=not no_weights,
-        command=options.this_command(),
-    )
-    with progress_bars() as bars:
-        result = run.train(
-            model,
-            image_set,
-            settings,
-            seed=seed,
-            out=out,
-            engine=engine,
-            conduct=conduct,
-            observer=RunProgress(bars),
+    with company(device, precision, compiled=compiled, sharded=shard) as engine:
+        find_variant(model)
+        settings = options.chosen_recipe(recipe, epochs, stem, size, changes, weights, freeze)
+        image_set = data_of_all(engine.ranks, data, data_dir, skip_bad)
+        conduct = run.Conduct(
+            checkpoint_steps=checkpoint_every,
+            keep_weights=not no_weights,
+            command=options.this_command(),
         )
-    show(result.model_dump_json(indent=2) if json else summary(result, out / result.run))
+        with progress_bars() as bars:
+            result = run.train(
+                model,
+                image_set,
+                settings,
+                seed=seed,
+                out=out,
+                engine=engine,
+                conduct=conduct,
+                observer=RunProgress(bars),
+            )
+        if engine.ranks.main:
+            show(result.model_dump_json(indent=2) if json else summary(result, out / result.run))
     return 0

@@ -1,12 +1,8 @@
-"""Images decoded and fitted in threads, a bounded number of batches ahead of their use."""
+"""Images decoded and fitted, a part of a batch at a time."""
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,29 +13,6 @@ from convnets.data.crops import cropped_file
 from convnets.data.draws import Draws
 from convnets.data.fit import fitted
 from convnets.data.sets import ImageArrays, Split
-
-Given = TypeVar("Given")
-Made = TypeVar("Made")
-
-
-def made_ahead(wanted: Sequence[Given], make: Callable[[Given], Made]) -> Iterator[Made]:
-    """Yield ``make`` of each of ``wanted``, in order.
-
-    Threads work a bounded number of entries ahead: Pillow and torch let go of the interpreter.
-    """
-    threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
-        pending: deque[Future[Made]] = deque()
-        try:
-            for given in wanted:
-                pending.append(pool.submit(make, given))
-                if len(pending) > threads + 1:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
 
 
 def fitted_images(split: Split, numbers: np.ndarray, size: int, settings: Augmentation) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from convnets.data.ahead import cropped_images, fitted_images, made_ahead
+from convnets.data.ahead import cropped_images, fitted_images
 from convnets.data.augment import NONE, Augmentation, cropped, placement
 from convnets.data.crops import crops_sources, resampled, resizes, shrunk, windows
 from convnets.data.draws import Draws
@@ -26,6 +26,7 @@ from convnets.data.mixing import mix
 from convnets.data.policies import recoloured
 from convnets.data.preparation import Epoch, Preparation, Sampling, begun, own_parts
 from convnets.data.sets import Progress, Split
+from convnets.data.threads import made_ahead
 from convnets.errors import UsageError
 
 CHUNK = 512

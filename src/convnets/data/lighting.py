@@ -6,7 +6,6 @@ Krizhevsky et al. 2012, Section 4.1.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from torch import Tensor
 from convnets.data.draws import Draw, Draws
 from convnets.data.measure import CHUNK, SAMPLED_FILES
 from convnets.data.sets import ImageArrays, Progress, Split
+from convnets.data.threads import made_ahead
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +63,7 @@ def _pieces(split: Split, progress: Progress | None) -> Iterator[np.ndarray]:
             yield split.images[start : start + CHUNK]
         return
     rows = np.unique(np.linspace(0, len(split) - 1, SAMPLED_FILES).astype(np.int64))
-    with ThreadPoolExecutor() as pool:
-        for done, pixels in enumerate(pool.map(split.image, rows), start=1):
-            yield pixels[None]
-            if progress is not None:
-                progress("measuring", done, len(rows))
+    for done, pixels in enumerate(made_ahead(rows, split.image), start=1):
+        yield pixels[None]
+        if progress is not None:
+            progress("measuring", done, len(rows))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from convnets.data.sets import ImageArrays, Progress, Split
+from convnets.data.threads import made_ahead
 
 CHUNK = 512
 SAMPLED_FILES = 4096
@@ -25,11 +24,10 @@ def normalisation(
     else:
         rows = np.unique(np.linspace(0, len(split) - 1, SAMPLED_FILES).astype(np.int64))
         counts = np.zeros((split.channels, 256))
-        with ThreadPoolExecutor() as pool:
-            for done, pixels in enumerate(pool.map(split.image, rows), start=1):
-                counts += _histogram(pixels) / pixels[..., 0].size
-                if progress is not None:
-                    progress("measuring", done, len(rows))
+        for done, pixels in enumerate(made_ahead(rows, split.image), start=1):
+            counts += _histogram(pixels) / pixels[..., 0].size
+            if progress is not None:
+                progress("measuring", done, len(rows))
     shares = counts / counts[0].sum()
     levels = np.arange(256) / 255
     mean = shares @ levels

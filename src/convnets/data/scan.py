@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from convnets.data.sets import (
     held_out,
     image_set,
 )
+from convnets.data.threads import made_ahead
 from convnets.errors import BadData, BadImage
 
 JPEG = b"\xff\xd8\xff"
@@ -129,17 +129,15 @@ def _examined(
     first = candidates[0].content if candidates else None
     small = first is not None and len(first) < SMALL_BYTES
     sizes: set[tuple[int, int]] = set()
-    with ThreadPoolExecutor() as pool:
-        for start in range(0, len(candidates), BLOCK):
-            block = candidates[start : start + BLOCK]
-            for result in map(_examine, block) if small else pool.map(_examine, block):
-                if isinstance(result, Found):
-                    sizes.add(result.size)
-                    if not decoded or len(sizes) > 1:
-                        result = replace(result, pixels=None)
-                yield result
-            if progress is not None:
-                progress(f"reading {source}", start + len(block), len(candidates))
+    results = map(_examine, candidates) if small else made_ahead(candidates, _examine)
+    for done, result in enumerate(results, start=1):
+        if isinstance(result, Found):
+            sizes.add(result.size)
+            if not decoded or len(sizes) > 1:
+                result = replace(result, pixels=None)
+        yield result
+        if progress is not None and (done % BLOCK == 0 or done == len(candidates)):
+            progress(f"reading {source}", done, len(candidates))
 
 
 def _examine(candidate: Candidate) -> Found | BadImage:

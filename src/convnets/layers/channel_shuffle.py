@@ -18,7 +18,7 @@ class ChannelShuffle(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.groups == 1:
             return x
-        return x.reshape(len(x), self.groups, -1, *x.shape[2:]).transpose(1, 2).flatten(1, 2)
+        return x.reshape(x.shape[0], self.groups, -1, *x.shape[2:]).transpose(1, 2).flatten(1, 2)
 
     def extra_repr(self) -> str:
         return f"groups={self.groups}"

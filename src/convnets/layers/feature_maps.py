@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from convnets.errors import InputTooSmall, UsageError
 from convnets.layers.meta import on_meta
 from convnets.layers.network import ConvNet, smallest_input
+from convnets.layers.shapes import QuickShapes
 
 USUAL_SIZE = 224
 # A multiple of every stride of the zoo: so much more image is so much more map, without rounding.
@@ -50,7 +51,7 @@ def feature_info(network: ConvNet) -> tuple[FeatureInfo, ...]:
 def _stage_maps(twin: ConvNet, size: int) -> dict[str, Tensor]:
     images = torch.empty(1, twin.in_chans, size, size, device="meta")
     names = [f"features.{name}" for name, _ in twin.features.named_children()]
-    with torch.no_grad():
+    with torch.no_grad(), QuickShapes():
         return twin.forward_intermediates(images, names)
 
 

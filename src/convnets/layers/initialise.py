@@ -40,7 +40,10 @@ def initialise_tan2018(network: nn.Module) -> None:
 
 
 def initialise_truncated(network: nn.Module) -> None:
-    """Truncated normal weights of deviation 0.02, biases 0, as the code of DeiT and Swin has it."""
+    """Truncated normal weights of deviation 0.02, biases 0.
+
+    So the code of DeiT, Swin and both ConvNeXts has it.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.trunc_normal_(module.weight, std=0.02)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from convnets.errors import InputTooSmall, UnknownName, UsageError
 from convnets.layers.meta import on_meta
+from convnets.layers.shapes import QuickShapes
 
 LARGEST_TRIED = 1024
 
@@ -162,7 +163,7 @@ def _first_failure(twin: ConvNet, height: int, width: int) -> str | None:
     ]
     images = torch.empty(1, twin.in_chans, height, width, device="meta")
     try:
-        with torch.no_grad():
+        with torch.no_grad(), QuickShapes():
             twin.head(twin.features(images))
     except (RuntimeError, ValueError):
         return entered

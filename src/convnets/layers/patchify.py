@@ -1,6 +1,6 @@
 """What stands around the blocks of ConvNeXt (Liu et al. 2022, arXiv:2201.03545) and its successor.
 
-Patches, stages with downsampling between them, a head, and how all of it starts.
+Patches, stages with downsampling between them, and a head.
 """
 
 from __future__ import annotations
@@ -68,12 +68,3 @@ def normed_head(channels: int, num_classes: int) -> nn.Sequential:
         ("flatten", nn.Flatten(1)),
         ("fc", nn.Linear(channels, num_classes)),
     )
-
-
-def initialise_convnext(network: nn.Module) -> None:
-    """Truncated normal weights of deviation 0.02, biases 0, as the authors' code has it."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=0.02)
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)

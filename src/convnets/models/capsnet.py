@@ -101,7 +101,7 @@ class ClassCapsules(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # (batch, kinds, length, places) to (batch, kinds * places, length)
-        kinds = x.reshape(len(x), -1, self.primary_length, GRID**2)
+        kinds = x.reshape(x.shape[0], -1, self.primary_length, GRID**2)
         primary = kinds.transpose(2, 3).flatten(1, 2)
         predictions = torch.einsum("bil,ijkl->bjik", primary, self.weight)
         return route(predictions, self.iterations)

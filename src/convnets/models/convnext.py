@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from convnets.catalog import Family, Published, Stem, Variant
 from convnets.layers.conv import Convolution
+from convnets.layers.initialise import initialise_truncated
 from convnets.layers.network import ConvNet, stack
-from convnets.layers.patchify import EPS, initialise_convnext, normed_head, patches, trunk
+from convnets.layers.patchify import EPS, normed_head, patches, trunk
 from convnets.layers.stochastic_depth import StochasticDepth
 
 LAYER_SCALE = 1e-6
@@ -74,7 +75,7 @@ class ConvNeXt(ConvNet):
         block = partial(Block, scaled=not spec.isotropic)
         self.features = trunk(stem, spec.depths, spec.widths, spec.stochastic_depth, block)
         self.head = normed_head(spec.widths[-1], num_classes)
-        initialise_convnext(self)
+        initialise_truncated(self)
 
 
 # fmt: off

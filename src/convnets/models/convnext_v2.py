@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from convnets.catalog import Family, Published, Stem, Variant
 from convnets.layers.conv import Convolution
+from convnets.layers.initialise import initialise_truncated
 from convnets.layers.network import ConvNet
-from convnets.layers.patchify import EPS, initialise_convnext, normed_head, patches, trunk
+from convnets.layers.patchify import EPS, normed_head, patches, trunk
 from convnets.layers.stochastic_depth import StochasticDepth
 
 
@@ -75,7 +76,7 @@ class ConvNeXtV2(ConvNet):
         stem = patches(in_chans, spec.widths[0], 2 if spec.stem == "small" else 4)
         self.features = trunk(stem, spec.depths, spec.widths, spec.stochastic_depth, Block)
         self.head = normed_head(spec.widths[-1], num_classes)
-        initialise_convnext(self)
+        initialise_truncated(self)
 
 
 # fmt: off

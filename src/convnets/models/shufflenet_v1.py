@@ -64,7 +64,7 @@ class Unit(nn.Module):
         self.squeeze = (
             SqueezeExcite(branch, branch // spec.squeeze) if spec.squeeze else nn.Identity()
         )
-        self.drop = StochasticDepth(1 if self.joins else survival)
+        self.drop = nn.Identity() if self.joins else StochasticDepth(survival)
         self.shortcut = nn.AvgPool2d(3, stride=2, padding=1) if self.joins else nn.Identity()
         self.act = nn.ReLU(inplace=True)
 

@@ -60,7 +60,7 @@ class WindowAttention(nn.Module):
         bias = self.bias()
         if any(shifts):
             x = x.roll([-shift for shift in shifts], (1, 2))
-            bias = (bias + self.mask(sides, shifts)).repeat(len(x), 1, 1, 1)
+            bias = (bias + self.mask(sides, shifts)).repeat(x.shape[0], 1, 1, 1)
         x = joined(self.attention(split(x, self.window), bias), self.window, sides)
         if any(shifts):
             x = x.roll(shifts, (1, 2))

@@ -53,7 +53,7 @@ class Embedding(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         patches = self.patches(images)
-        first = self.class_token.expand(len(images), -1, -1)
+        first = self.class_token.expand(images.shape[0], -1, -1)
         tokens = torch.cat((first, patches.flatten(2).transpose(1, 2)), 1)
         return tokens + self.positions(*patches.shape[-2:])
 

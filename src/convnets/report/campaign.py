@@ -114,11 +114,8 @@ def compute_png(results: Mapping[str, Sequence[Result]], level: float, of: str) 
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.add_subplot()
     for group, runs in results.items():
-        points = []
-        for run in runs:
-            macs = compute_to(level, run)
-            if macs is not None:
-                points.append((run.year, macs, run.model))
+        reached = ((run.year, compute_to(level, run), run.model) for run in runs)
+        points = [(year, macs, name) for year, macs, name in reached if macs is not None]
         axes.plot(
             [year for year, _, _ in points], [macs for _, macs, _ in points], "o", label=group
         )
@@ -129,8 +126,7 @@ def compute_png(results: Mapping[str, Sequence[Result]], level: float, of: str) 
     axes.margins(0.12)
     axes.set_xlabel("year of the network")
     axes.set_ylabel(f"training multiply-adds to {of}'s {100 * level:.1f} %")
-    if any(line.get_xdata().size for line in axes.get_lines()):
-        axes.legend()
+    axes.legend()
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=150)
     return file.getvalue()

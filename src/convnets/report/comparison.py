@@ -9,12 +9,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from convnets.analysis.cost import LayerCost, Profile
+from convnets.report.charts import Axis, accuracy_axis, place_labels, radius
 from convnets.report.format import tick
+from convnets.report.pareto import pareto
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LARGEST_AREA = 2600.0
+FONT = 8.0  # points
+PIXEL = FONT / 13  # of the page's charts, whose text is 13 pixels high, in points
+FAR = 8.0  # pixels from a disc to its name that a line must lead over
+MOST_NAMES = 40
 BARS: tuple[tuple[str, str, Callable[[LayerCost], float]], ...] = (
     ("memory, KB", "#4c78a8", lambda layer: layer.activation_bytes / 1e3),
     ("parameters, K", "#f58518", lambda layer: layer.params / 1e3),
@@ -30,6 +36,7 @@ class Point:
     cost: float
     accuracy: float
     params: int
+    colour: str = "#4c78a8"
 
 
 def layer_bars(costs: Mapping[str, Profile]) -> Figure:
@@ -62,47 +69,78 @@ def _short(layer: LayerCost) -> str:
     return ".".join(parts[-3:])
 
 
-def accuracy_against(points: Sequence[Point], cost: str, source: str, *, log: bool) -> Figure:
-    """Accuracy against a cost, the parameters as area, and the networks that no other beats."""
+def accuracy_against(points: Sequence[Point], cost: str, accuracy: str, *, log: bool) -> Figure:
+    """Accuracy against a cost, the parameters as area, and the networks that no other beats.
+
+    ``cost`` and ``accuracy`` are the titles of the axes. Beyond ``MOST_NAMES`` points, those alone
+    are named that no other beats.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 6.2), layout="constrained")
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.add_subplot()
     largest = max(point.params for point in points)
-    sizes = [LARGEST_AREA * point.params / largest for point in points]
-    places = [point.cost for point in points]
-    axes.scatter(places, [p.accuracy for p in points], s=sizes, alpha=0.35, color="#4c78a8")
-    best = front(points)
-    axes.plot([p.cost for p in best], [p.accuracy for p in best], "--", color="#444", lw=1)
-    named = points if len(points) <= 40 else best
-    for point in named:
-        drop = math.sqrt(LARGEST_AREA * point.params / largest / math.pi) + 3
-        axes.annotate(
-            point.name,
-            (point.cost, point.accuracy),
-            (0, -drop),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=8,
-        )
+    ordered = sorted(points, key=lambda point: -point.params)
+    axes.scatter(
+        [point.cost for point in ordered],
+        [point.accuracy for point in ordered],
+        s=[(2 * PIXEL * radius(point.params, largest)) ** 2 for point in ordered],
+        c=[point.colour for point in ordered],
+        alpha=0.35,
+    )
+    best = pareto(points, cost=lambda point: point.cost, worth=lambda point: point.accuracy)
+    line = [point.cost for point in best], [point.accuracy for point in best]
+    axes.plot(*line, "--", color="#444", lw=1, zorder=0)
+    scale = accuracy_axis([point.accuracy / 100 for point in points], 0, 1)
+    axes.set_ylim(scale.low, scale.high)
+    axes.margins(x=0.14)
     if log:
-        axes.set_xscale("log")
-        for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-            axis(lambda value, _place: tick(value))
-    axes.margins(0.12)
+        _log_scale(axes)
     axes.set_xlabel(cost)
-    axes.set_ylabel(f"top-1 accuracy in percent, {source}")
+    axes.set_ylabel(accuracy)
+    figure.draw_without_rendering()  # from here on a point's place in the picture is known
+    _write_names(axes, points if len(points) <= MOST_NAMES else best, largest)
     return figure
 
 
-def front(points: Sequence[Point]) -> list[Point]:
-    """The points that none beats in both cost and accuracy, from cheap to dear."""
-    best: list[Point] = []
-    for point in sorted(points, key=lambda each: (each.cost, -each.accuracy)):
-        if not best or point.accuracy > best[-1].accuracy:
-            best.append(point)
-    return best
+def _log_scale(axes: Axes) -> None:
+    """Round values as on the page's charts, and room for two of them."""
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    middle = math.sqrt(low * high)
+    axes.set_xlim(min(low, middle / 3), max(high, middle * 3))
+    axes.set_xticks(Axis(*axes.get_xlim(), 0, 1, log=True).ticks())
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(lambda value, _place: tick(value))
+
+
+def _write_names(axes: Axes, points: Sequence[Point], largest: int) -> None:
+    """Names beside their discs, placed as on the page."""
+    from matplotlib.patheffects import withStroke
+
+    pixel = PIXEL * axes.figure.dpi / 72
+    places = axes.transData.transform([(point.cost, point.accuracy) for point in points]) / pixel
+    sizes = [radius(point.params, largest) for point in points]
+    discs = [(float(x), float(y), size) for (x, y), size in zip(places, sizes, strict=True)]
+    frame = axes.bbox
+    inside = (frame.x0 / pixel, frame.y0 / pixel, frame.x1 / pixel, frame.y1 / pixel)
+    boxes = place_labels(discs, [point.name for point in points], inside)
+    for point, (x, y, size), (left, top, right, bottom) in zip(points, discs, boxes, strict=True):
+        middle = (left + right) / 2 - x, (top + bottom) / 2 - y
+        edge = min(max(x, left), right) - x, min(max(y, top), bottom) - y
+        led = {"arrowstyle": "-", "lw": 0.6, "color": "#888", "shrinkB": PIXEL * size}
+        axes.annotate(
+            point.name,
+            (point.cost, point.accuracy),
+            (PIXEL * middle[0], PIXEL * middle[1]),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=FONT,
+            parse_math=False,
+            path_effects=[withStroke(linewidth=2, foreground="white")],
+            arrowprops=led if math.hypot(*edge) > size + FAR else None,
+        )
 
 
 def picture(figure: Figure, form: str) -> bytes:

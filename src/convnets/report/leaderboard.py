@@ -21,6 +21,7 @@ from convnets.errors import printable
 from convnets.files import to_json
 from convnets.records import Result
 from convnets.report.format import count, duration, memory, percent, rate
+from convnets.report.pareto import pareto
 
 LOG_WIDTH = 240
 
@@ -130,12 +131,8 @@ def labels(rows: Sequence[Row]) -> list[str]:
 
 
 def front(rows: Sequence[Row]) -> list[Row]:
-    """The Pareto front of accuracy against MACs, cheapest first: each beats all that cost less."""
-    best: list[Row] = []
-    for row in sorted(rows, key=lambda row: (row.macs, -row.top1)):
-        if not best or row.top1 > best[-1].top1:
-            best.append(row)
-    return best
+    """The Pareto front of accuracy against MACs, cheapest first."""
+    return pareto(rows, cost=lambda row: row.macs, worth=lambda row: row.top1)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""Tables that verbs print: networks, recipes, a data set, one run, and predictions."""
+"""Tables that verbs print: networks, a data set, one run, and predictions."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +18,10 @@ from rich.text import Text
 
 from convnets.catalog import Family, Variant
 from convnets.errors import printable
+from convnets.files import to_json
 from convnets.records import Result
 from convnets.report.format import NOTHING, count, duration, memory, percent, plural, rate
+from convnets.training.per_class import balanced_accuracy, class_scores
 
 Cell = tuple[str, bool]
 
@@ -103,33 +106,6 @@ def model_records(rows: Rows, weights: Mapping[str, Sequence[str]]) -> list[dict
     ]
 
 
-def recipes_table(records: Sequence[Mapping[str, Any]]) -> Table:
-    """Recipes by name, each with what it is for."""
-    columns = [("Name", False), ("Epochs", True), ("For", False)]
-    return table(columns, [(r["name"], r["epochs"], r["summary"]) for r in records])
-
-
-def recipe_table(record: Mapping[str, Any]) -> Table:
-    """One recipe: every value with its source, a field's own or its group's."""
-    sources = record["sources"]
-    body = []
-    for path, value in leaves({k: v for k, v in record.items() if k not in ("sources", "summary")}):
-        groups = [path.rsplit(".", cut)[0] for cut in range(path.count(".") + 1)]
-        source = next((sources[group] for group in groups if group in sources), "")
-        body.append((path, value, source))
-    columns = [("Field", False), ("Value", False), ("Source", False)]
-    return table(columns, body, caption=record["summary"])
-
-
-def leaves(record: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Dotted paths and values of a nested record."""
-    found: list[tuple[str, Any]] = []
-    for key, value in record.items():
-        path = f"{prefix}{key}"
-        found += leaves(value, f"{path}.") if isinstance(value, Mapping) else [(path, value)]
-    return found
-
-
 def summary(result: Result, folder: Path) -> Table:
     """One finished run."""
     return pairs(
@@ -151,18 +127,62 @@ def summary(result: Result, folder: Path) -> Table:
     )
 
 
+def saved_table(record: Mapping[str, Any], places: Sequence[str]) -> Table:
+    """What a model file says of itself, and where it was written."""
+    model, origin = record["model"], record["origin"]
+    top1 = origin["top1"]
+    return pairs(
+        [
+            ("network", f"{model['model']}, {model['stem']} stem"),
+            ("classes", len(model["classes"])),
+            ("trained on", model["data"]),
+            ("run", origin["run"] or "unknown"),
+            ("top-1", "unknown" if top1 is None else f"{percent(top1)} %"),
+            ("licence", origin["licence"]),
+            ("weights SHA-256", record["sha256"]),
+            *(("written", place) for place in places),
+        ]
+    )
+
+
 def evaluation_table(record: Mapping[str, Any]) -> Table:
-    """A test: the whole, then each class."""
+    """A test: the whole, then each class with its share of correct images (recall), the share of
+    its calls that are right (precision), and their harmonic mean."""
     columns = [("Class", False), ("Images", True), ("Correct %", True)]
-    body: list[tuple[object, ...]] = [("all", record["samples"], percent(record["top1"]))]
+    columns += [("Precision %", True), ("F1 %", True)]
+    body: list[tuple[object, ...]] = [("all", record["samples"], percent(record["top1"]), "", "")]
     if record["top5"] is not None:
-        body.append(("all, among the first five", record["samples"], percent(record["top5"])))
-    for name, row, index in zip(
-        record["classes"], record["confusion"], range(len(record["classes"])), strict=True
-    ):
-        images = sum(row)
-        body.append((name, images, percent(row[index] / images if images else None)))
-    return table(columns, body, caption=f"{record['model']}, {record['stem']} stem")
+        first = percent(record["top5"])
+        body.append(("all, among the first five", record["samples"], first, "", ""))
+    confusion = record["confusion"]
+    balanced = percent(balanced_accuracy(confusion))
+    body.append(("mean of the classes", record["samples"], balanced, "", ""))
+    for name, score in zip(record["classes"], class_scores(confusion), strict=True):
+        shares = (score.recall, score.precision, score.f1)
+        body.append((name, score.images, *map(percent, shares)))
+    views = "" if record["views"] == "one" else f", views: {record['views']}"
+    return table(columns, body, caption=f"{record['model']}, {record['stem']} stem{views}")
+
+
+def calibration_table(record: Mapping[str, Any]) -> Table:
+    """Confidence beside accuracy, a bin a row; then the error with and without a temperature."""
+    columns = [("Confidence up to %", True), ("Images", True), ("Mean confidence %", True)]
+    bins = record["bins"]
+    body: list[tuple[object, ...]] = [
+        (percent((place + 1) / len(bins)), each["samples"], *map(percent, _means(each)))
+        for place, each in enumerate(bins)
+        if each["samples"]
+    ]
+    caption = (
+        f"expected calibration error {percent(record['error'])} %, loss {record['loss']:.4f}; "
+        f"logits over {record['temperature']:.3f}: {percent(record['error_scaled'])} %, "
+        f"{record['loss_scaled']:.4f}"
+    )
+    return table([*columns, ("Correct %", True)], body, caption=caption)
+
+
+def _means(each: Mapping[str, Any]) -> tuple[float, float]:
+    return each["confidence"], each["accuracy"]
 
 
 def data_table(record: Mapping[str, Any]) -> Group:
@@ -202,18 +222,25 @@ def predictions_table(records: Sequence[Mapping[str, Any]]) -> Table:
     return table(columns, body)
 
 
-def predictions_csv(records: Sequence[Mapping[str, Any]], top: int) -> str:
-    """A line an image: path, then class and probability of each guess."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    guesses = min(top, max((len(record["classes"]) for record in records), default=top))
-    heading = ["path"]
-    for place in range(1, guesses + 1):
-        heading += [f"class_{place}", f"probability_{place}"]
-    writer.writerow(heading)
+def predictions_csv(records: Iterable[Mapping[str, Any]], guesses: int) -> Iterator[str]:
+    """A line an image as it comes: path, then class and probability of each of the guesses."""
+    places = range(1, guesses + 1)
+    names = (f"{what}_{place}" for place in places for what in ("class", "probability"))
+    yield _csv_line(["path", *names])
     for record in records:
-        cells = [record["path"]]
-        for guess in record["classes"]:
-            cells += [guess["name"], f"{guess['probability']:.6f}"]
-        writer.writerow(cells)
+        cells = ((guess["name"], f"{guess['probability']:.6f}") for guess in record["classes"])
+        yield _csv_line([record["path"], *itertools.chain.from_iterable(cells)])
+
+
+def _csv_line(cells: Sequence[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
+
+
+def predictions_json(records: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The same as one JSON array, a line an image as it comes."""
+    yield "["
+    for number, record in enumerate(records):
+        yield f"{',' * (number > 0)}\n{to_json(record, indent=None)}"
+    yield "\n]\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,6 @@ from convnets.records import Result
 from convnets.runs.observer import Observer
 from convnets.runs.plan import Plan, make_plan
 from convnets.runs.run import Conduct, train
-from convnets.runs.store import RunFolder
 from convnets.training.engine import Engine
 
 LINEAGE = (
@@ -63,43 +62,53 @@ def bench(
 ) -> Bench:
     """Train every network with every seed; finished runs are read, not repeated.
 
-    A run that fails or is held by another process is reported and the others go on, so that
-    several processes can share a bench's folder. Names and sizes are checked before any training.
+    A run that fails is reported and the others go on. One that another process holds is tried
+    again after all others, so that several processes can share a bench's folder and one can take
+    over what another has died at. Names and sizes are checked before any training.
     """
     observer = observer or Observer()
-    plans = {
-        (model, seed): make_plan(model, image_set, recipe, seed)
-        for seed in seeds
-        for model in models
-    }
-    results: list[Result] = []
+    plans = grid(models, image_set, recipe, seeds)
+    results: dict[str, Result] = {}
     failures: list[tuple[str, ConvnetsError]] = []
-    held: list[tuple[Plan, Busy]] = []
-    for (model, seed), plan in plans.items():
-        try:
-            results.append(
-                train(
-                    model,
+    left = list(plans)
+    for again in (False, True):
+        held: list[Plan] = []
+        for plan in left:
+            try:
+                results[plan.run_name] = train(
+                    plan.model,
                     image_set,
                     recipe,
-                    seed=seed,
+                    seed=plan.seed,
                     out=out,
                     engine=engine,
                     conduct=conduct,
                     observer=observer,
                 )
-            )
-        except Busy as error:
-            held.append((plan, error))
-        except TrainingFailed as error:
-            observer.failed(plan, error)
-            # A traceback would hold the failed network in memory while the others run.
-            error.__cause__ = error.__context__ = None
-            failures.append((plan.run_name, error.with_traceback(None)))
-    for plan, busy in held:
-        if elsewhere := RunFolder(Path(out), plan).result():  # finished by then
-            results.append(elsewhere)
-        else:
-            observer.failed(plan, busy)
-            failures.append((plan.run_name, busy))
-    return Bench(tuple(results), tuple(failures))
+            except (Busy, TrainingFailed) as error:
+                if isinstance(error, Busy) and not again:
+                    held.append(plan)
+                    continue
+                observer.failed(plan, error)
+                # A traceback would hold the failed network in memory while the others run.
+                error.__cause__ = error.__context__ = None
+                failures.append((plan.run_name, error.with_traceback(None)))
+        left = held
+    return in_order(plans, results, failures)
+
+
+def grid(
+    models: Sequence[str], image_set: ImageSet, recipe: Recipe, seeds: Sequence[int]
+) -> list[Plan]:
+    """The plans of all runs, seed by seed; raises ``UsageError`` for what no run can be made of."""
+    return [make_plan(model, image_set, recipe, seed) for seed in seeds for model in models]
+
+
+def in_order(
+    plans: Sequence[Plan],
+    results: Mapping[str, Result],
+    failures: Sequence[tuple[str, ConvnetsError]],
+) -> Bench:
+    """What a bench came to, its results in the order of their plans, whenever they were made."""
+    found = [results[plan.run_name] for plan in plans if plan.run_name in results]
+    return Bench(tuple(found), tuple(failures))

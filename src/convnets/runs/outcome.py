@@ -32,9 +32,10 @@ def result(
     *,
     params: int,
     macs: int,
+    training_macs: int,
     command: str,
 ) -> Result:
-    """Gather a finished run's record; ``macs`` are of one image's forward pass."""
+    """Gather a finished run's record; ``macs`` are of one image's forward pass at full size."""
     family, _ = find_variant(plan.model)
     progress = state.progress
     seen = plan.recipe.epochs * plan.data.train_images
@@ -52,7 +53,7 @@ def result(
         plan=plan.content(),
         params=params,
         macs=macs,
-        training_macs=3 * macs * seen,
+        training_macs=training_macs,
         top1=evaluation.top1,
         top5=evaluation.top5,
         test_loss=evaluation.loss,
@@ -79,6 +80,8 @@ def result(
             channels_last=engine.channels_last,
             compiled=engine.compiled,
             threads=torch.get_num_threads(),
+            ranks=engine.ranks.world,
+            sharded=engine.sharded,
         ),
         machine=this_machine(),
         command=command,

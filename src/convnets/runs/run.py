@@ -5,35 +5,44 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from convnets.analysis import profile
 from convnets.data import ImageSet
-from convnets.data.batches import Batches, make_batches, normalisation
-from convnets.errors import BadModelFile, DiskFull, NonFinite, PlanChanged, TrainingFailed
-from convnets.files import remove, set_aside
+from convnets.errors import (
+    BadModelFile,
+    DiskFull,
+    NonFinite,
+    PlanChanged,
+    TrainingFailed,
+    UsageError,
+)
 from convnets.memory import reset_peak_memory
 from convnets.recipes import Recipe
 from convnets.records import EpochRecord, Result
 from convnets.runs.observer import Observer
 from convnets.runs.outcome import result
 from convnets.runs.plan import Plan, make_plan
+from convnets.runs.start import batches_of, described, first_network, objective_of
 from convnets.runs.store import RunFolder
-from convnets.training.checkpoints import checkpoint_path, checkpoints, commit, newest_checkpoint
+from convnets.training.averaging import epochs_averaged, measure_norms
 from convnets.training.engine import Engine, choose_engine
 from convnets.training.evaluation import Evaluation, evaluate
 from convnets.training.loop import steps
 from convnets.training.optimizers import MOMENTS
+from convnets.training.ranks import Ranks
+from convnets.training.regularisation import set_dropout
 from convnets.training.schedules import learning_rate
 from convnets.training.state import TrainingState, capture, restore
 from convnets.training.stopping import StopFlag
-from convnets.weights.model_file import ModelDescription, build
 
 CHECKPOINT_SECONDS = 120.0
 WORST_SHOWN = 12
+DUE = 1 << 8
+"""What the main rank says when a checkpoint is due; lower bits are a signal's number."""
 
 
 @dataclass(frozen=True)
@@ -68,30 +77,37 @@ def train(
     training diverges, ``Stopped`` after a signal, once the run is safe.
     """
     plan = make_plan(model, image_set, recipe, seed)
-    observer, conduct = observer or Observer(), conduct or Conduct()
-    engine = engine or choose_engine()
-    folder = RunFolder(Path(out), plan)
+    engine, conduct = engine or choose_engine(), conduct or Conduct()
+    observer = (engine.ranks.main and observer) or Observer()
+    agree_on(plan, engine.ranks)
+    folder = RunFolder(Path(out), plan, engine.ranks)
     done, before = folder.result(), True
     if done is None:
         with folder.lock():
             done = folder.result()
             if done is None:
                 try:
-                    run = Run(plan, image_set, folder, engine, observer)
-                    with StopFlag() as stop:
+                    with engine.ranks.company(), StopFlag() as stop:
+                        run = Run(plan, image_set, folder, engine, observer)
                         done = run.go(conduct, stop)
                 except torch.OutOfMemoryError as error:
                     raise TrainingFailed(
                         f"{plan.run_name}: out of memory; use a smaller network, input or batch"
                     ) from error
                 before = False
-    kept = 1 if conduct.keep_weights else 0
-    for _, path in checkpoints(folder.path)[kept:]:
-        remove(path)
+    folder.keep(1 if conduct.keep_weights else 0)
     if before and done.engine.precision != engine.precision:
         observer.note(f"{plan.run_name} was made in {done.engine.precision}")
     observer.finished(plan, done, before=before)
     return done
+
+
+def agree_on(plan: Plan, ranks: Ranks) -> None:
+    """See that all ranks are to make the same run; raises ``UsageError``."""
+    names = ranks.gathered(plan.run_name)
+    for rank, name in enumerate(names):
+        if name != names[0]:
+            raise UsageError(f"rank {rank} is to make {name}, rank 0 {names[0]}; give all the same")
 
 
 class Run:
@@ -104,54 +120,38 @@ class Run:
         reset_peak_memory(engine.device)
         self.plan, self.image_set, self.folder = plan, image_set, folder
         self.engine, self.observer = engine, observer
-        mean, deviation = normalisation(image_set.train, observer.loading)
-        self.description = ModelDescription(
-            model=plan.model,
-            stem=plan.stem,
-            classes=image_set.classes,
-            in_chans=image_set.channels,
-            input_size=plan.input_size,
-            mean=mean,
-            deviation=deviation,
-            data=image_set.name,
-        )
-        torch.manual_seed(plan.seed)
-        network = build(self.description)
-        cost = profile(network, plan.input_size, in_chans=network.in_chans)
-        self.params, self.macs = cost.params, cost.macs
+        self.description = described(plan, image_set, observer.loading)
+        network = first_network(plan, self.description, observer.note)
+        self.cost = {
+            size: profile(network, size, in_chans=network.in_chans)
+            for size in {plan.input_size, *plan.sizes}
+        }
         self.state = TrainingState(network, plan.recipe, engine)
-        self.train_batches = self._batches(training=True)
-        self.test_batches = self._batches(training=False)
-
-    def _batches(self, *, training: bool) -> Batches:
-        recipe = self.plan.recipe
-        return make_batches(
-            self.image_set.train if training else self.image_set.test,
-            size=self.plan.input_size,
-            batch_size=recipe.batch_size if training else max(recipe.batch_size, 250),
-            mean=self.description.mean,
-            deviation=self.description.deviation,
-            device=self.engine.device,
-            seed=self.plan.seed,
-            augmentation=recipe.augmentation if training else None,
-            training=training,
-            channels_last=self.engine.channels_last,
-            progress=self.observer.loading,
+        self.objective = objective_of(network, plan.recipe, image_set, engine)
+        self.train_batches, self.test_batches = (
+            batches_of(plan, self.description, image_set, engine, training, observer.loading)
+            for training in (True, False)
         )
 
     def go(self, conduct: Conduct, stop: StopFlag) -> Result:
         """Train to the end from wherever the folder says the run is."""
         self._resume()
         state, progress, settings = self.state, self.state.progress, self.plan.recipe
-        epoch_steps = self.train_batches.steps
+        epoch_steps, ranks = self.train_batches.steps, self.engine.ranks
         saved_at, saved_step = time.monotonic(), progress.step
         self.observer.started(self.plan, progress.step, settings.epochs * epoch_steps)
 
-        def stop_if_asked() -> None:
-            if stop.received is not None:
+        def say() -> int:
+            """A signal's number, and whether the main rank thinks it time for a checkpoint."""
+            late = time.monotonic() - saved_at >= conduct.checkpoint_seconds
+            return (stop.received or 0) | (DUE if late and ranks.main else 0)
+
+        def stop_if_asked(heard: int | None = None) -> None:
+            signal = (ranks.united(say()) if heard is None else heard) & ~DUE
+            if signal:
                 if progress.step > saved_step:
                     self._checkpoint()
-                raise stop.stopped(f"after step {progress.step}; {self.folder.path}")
+                raise stop.stopped(signal, f"after step {progress.step}; {self.folder.path}")
 
         evaluation = None
         while True:
@@ -159,14 +159,18 @@ class Run:
                 evaluation = self._evaluate(stop_if_asked)
             if len(progress.curve) == settings.epochs:
                 break
-            for report in steps(state, self.train_batches, settings, self.engine):
-                self.folder.log(asdict(report))
+            self._enter_stage(progress.step // epoch_steps)
+            for report in steps(
+                state, self.train_batches, settings, self.engine, self.objective, say
+            ):
+                self.folder.log(report.line())
                 self.observer.stepped(report)
-                stop_if_asked()
+                heard = say() if ranks.world == 1 else report.heard
+                stop_if_asked(heard)
                 if (
                     progress.step % conduct.checkpoint_steps == 0
                     if conduct.checkpoint_steps
-                    else time.monotonic() - saved_at >= conduct.checkpoint_seconds
+                    else heard & DUE
                 ):
                     self._checkpoint()
                     saved_at, saved_step = time.monotonic(), progress.step
@@ -174,11 +178,19 @@ class Run:
             evaluation = self._test(stop_if_asked)
         return self._finish(conduct, evaluation)
 
+    def _enter_stage(self, epoch: int) -> None:
+        """Set image size, augmentation and dropout of a run that grows."""
+        stage = self.plan.stage(epoch)
+        if stage is not None:
+            self.train_batches.stage(stage.size, stage.strength)
+            if stage.dropout is not None:
+                set_dropout(self.state.model, stage.dropout)
+
     def _resume(self) -> None:
-        found = newest_checkpoint(self.folder.path)
+        found = self.folder.newest()
         if found is None:
-            self._check_space()
-            self.folder.cut_log(0, 0)
+            self.engine.ranks.by_main(self._check_space)
+            self.folder.cut_back(0, 0)
             return
         tensors, saved, skipped = found
         if (begun := saved.get("engine")) != self.engine.name:
@@ -197,16 +209,18 @@ class Run:
             raise BadModelFile(f"{self.folder.path}: its checkpoint is not of this run")
         for reason in skipped:
             self.observer.note(f"checkpoint skipped: {reason}")
-        for step, path in checkpoints(self.folder.path):
-            if step > progress.step:
-                set_aside(path)
-        self.folder.cut_log(progress.step, len(progress.curve))
+        if (before := saved.get("ranks", 1)) != self.engine.ranks.world:
+            self.observer.note(
+                f"begun on {before} ranks, goes on on {self.engine.ranks.world}: equal but for "
+                "rounding and dropout"
+            )
+        self.folder.cut_back(progress.step, len(progress.curve))
 
     def _check_space(self) -> None:
         """Refuse to begin where the checkpoints, three at the most at a time, would not fit."""
         values = sum(v.numel() * v.element_size() for v in self.state.model.state_dict().values())
-        moments = len(MOMENTS[type(self.state.optimizer)] - {"step"})
-        needed = 3 * values * (1 + moments + (self.state.average is not None))
+        kept = len(MOMENTS[type(self.state.optimizer)] - {"step"})
+        needed = 3 * values * (1 + kept + (self.state.average is not None))
         free = shutil.disk_usage(self.folder.path).free
         if free < needed:
             raise DiskFull(
@@ -216,19 +230,24 @@ class Run:
 
     def _checkpoint(self) -> None:
         tensors, progress = capture(self.state)
-        self.folder.sync_log()
         content = {
             "progress": progress,
             "model": self.description.model_dump(mode="json"),
             "engine": self.engine.name,
+            "ranks": self.engine.ranks.world,
         }
-        commit(self.folder.path, self.state.progress.step, tensors, content)
+        self.folder.commit(self.state.progress.step, tensors, content)
 
     def _evaluate(self, stop_if_asked: Callable[[], None]) -> Evaluation:
         """Test after an epoch and put it on the learning curve."""
         progress = self.state.progress
         settings = self.plan.recipe
         total_steps = settings.epochs * self.train_batches.steps
+        if epochs_averaged(settings, progress.step // self.train_batches.steps) > 1:
+            self._enter_stage(len(progress.curve))
+            seen = self.train_batches.epoch(len(progress.curve))
+            images = (batch.images for batch in seen)
+            measure_norms(self.state.tested_model, images, self.engine, stop_if_asked)
         evaluation = self._test(stop_if_asked)
         record = EpochRecord(
             epoch=len(progress.curve) + 1,
@@ -270,18 +289,19 @@ class Run:
 
     def _finish(self, conduct: Conduct, evaluation: Evaluation) -> Result:
         """Save what is to be kept, then write the result: from then on the run is finished."""
+        images = self.plan.data.train_images
         done = result(
             self.plan,
             self.state,
             evaluation,
             self.image_set,
             self.engine,
-            params=self.params,
-            macs=self.macs,
+            params=self.cost[self.plan.input_size].params,
+            macs=self.cost[self.plan.input_size].macs,
+            training_macs=3 * images * sum(self.cost[size].macs for size in self.plan.sizes),
             command=conduct.command,
         )
-        step = self.state.progress.step
-        if conduct.keep_weights and not checkpoint_path(self.folder.path, step).exists():
+        if conduct.keep_weights and not self.folder.has(self.state.progress.step):
             self._checkpoint()
         self.folder.finish(done)
         return done

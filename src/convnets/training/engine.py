@@ -14,34 +14,45 @@ from torch import nn
 
 from convnets.errors import EnvironmentFailure, UsageError
 from convnets.memory import keep_freed_memory
+from convnets.training.ranks import SOLO, Ranks
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """Device, number format and memory layout of a run.
+    """Device, number format and memory layout of a run, and the ranks that share it.
 
     Two runs of one plan give equal bits on one engine and one machine, not across engines.
+    ``sharded`` has each rank keep a part of every parameter instead of a replica of all.
     """
 
     device: torch.device
     precision: Literal["float32", "bfloat16"] = "float32"
     channels_last: bool = True
     compiled: bool = False
+    ranks: Ranks = SOLO
+    sharded: bool = False
 
     @property
     def name(self) -> str:
-        """Device, number format and whether compiled: what the bits of a run depend on."""
+        """Device, number format and whether compiled: on what a run must go on.
+
+        Not the ranks: a run goes on on any number of them. Gradients are then added up in another
+        order, which moves a float32 by some units in its last place a step, and dropout is drawn
+        anew. Batch normalisation sees the same pieces of a batch where their number stays the
+        same: a run begun on two ranks goes on on one with two pieces.
+        """
         return f"{self.device.type} {self.precision}{' compiled' if self.compiled else ''}"
 
     def place(self, model: nn.Module) -> nn.Module:
         """Move a model to the device, and on an accelerator into this layout.
 
         On a CPU weights stay as they are: torch's fused optimizers copy them to and fro in
-        channels_last, and a convolution reorders them for itself anyway.
+        channels_last, and a convolution reorders them for itself anyway. So do those that are to be
+        cut in shards, which FSDP2 takes in their usual layout alone.
         """
-        if self.channels_last and self.device.type != "cpu":
+        if self.channels_last and self.device.type != "cpu" and not self.sharded:
             return model.to(device=self.device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
         return model.to(self.device)
 
@@ -61,14 +72,22 @@ class Engine:
 
 
 def choose_engine(
-    device: str = "auto", precision: Precision = "auto", *, compiled: bool = False
+    device: str = "auto",
+    precision: Precision = "auto",
+    *,
+    compiled: bool = False,
+    ranks: Ranks = SOLO,
+    sharded: bool = False,
 ) -> Engine:
     """Pick the engine: an accelerator with bfloat16 if there is one, else the CPU in float32.
 
-    Raises ``EnvironmentFailure`` for a device that this machine lacks.
+    Each rank of a machine takes the accelerator of its number. One rank alone has nothing to
+    shard. Raises ``EnvironmentFailure`` for a device that this machine lacks.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and ranks.world > 1:
+        device = f"cuda:{ranks.local}"
     if device.partition(":")[0] not in ("cpu", "cuda"):
         raise UsageError(f"unknown device {device!r}; it is 'auto', 'cpu' or 'cuda'")
     try:
@@ -84,10 +103,19 @@ def choose_engine(
         # for all networks keeps a comparison fair and a repeat equal.
         precision = "bfloat16" if place.type == "cuda" else "float32"
     if place.type == "cuda":
+        if place.index is not None:
+            torch.cuda.set_device(place)
         make_deterministic()
     else:
         keep_freed_memory()
-    return Engine(place, precision, channels_last=True, compiled=compiled)
+    return Engine(
+        place,
+        precision,
+        channels_last=True,
+        compiled=compiled,
+        ranks=ranks,
+        sharded=sharded and ranks.world > 1,
+    )
 
 
 def make_deterministic() -> None:

@@ -6,6 +6,7 @@ import heapq
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from convnets.errors import NonFinite, TrainingFailed
 from convnets.training.engine import Engine
 from convnets.training.loop import Batches
+from convnets.training.ranks import alone
 
 
 @dataclass(frozen=True)
@@ -53,18 +55,19 @@ def evaluate(
 ) -> Evaluation:
     """Run ``model`` in eval mode over ``batches``, each sample once, and leave its mode as it was.
 
-    ``between`` is called after each batch; what it raises ends it. Logits are taken as
-    scores of a softmax, whatever loss the network was trained with.
+    With several ranks each takes its part of every batch, and all return the same figures.
+    ``between`` is called after each batch; what it raises ends it. Logits are taken as scores of a
+    softmax, whatever loss the network was trained with.
     """
     was_training = model.training
     model.eval()
     confusion = torch.zeros(num_classes, num_classes, dtype=torch.int64)
-    loss, top5, samples = 0.0, 0, 0
+    loss = top5 = samples = 0.0
     wrong: list[tuple[float, int, int, int]] = []
     try:
-        for batch in batches.epoch(0):
+        for batch in engine.ranks.own(batches.epoch(0)):
             with engine.autocast():
-                logits = model(batch.images)
+                logits = _logits(model, batch.images)
             logits = logits.float()
             loss += F.cross_entropy(logits, batch.targets, reduction="sum").item()
             probability, predicted = logits.softmax(1).max(1)
@@ -84,16 +87,32 @@ def evaluate(
                 wrong = heapq.nlargest(worst, [*wrong, *missed])
             between()
     except torch.OutOfMemoryError as error:
-        raise TrainingFailed("out of memory while testing; use a smaller batch_size") from error
+        raise alone(
+            TrainingFailed("out of memory while testing; use a smaller batch_size")
+        ) from error
     finally:
         model.train(was_training)
+    ranks = engine.ranks
+    own = torch.tensor([loss, top5, samples], dtype=torch.float64)
+    loss, top5, samples = (sum(column) for column in zip(*ranks.rows(own).tolist(), strict=True))
+    confusion = ranks.summed(confusion)
     if not math.isfinite(loss):
         raise NonFinite(f"test loss is {loss}: the network's outputs are not numbers")
+    if worst:
+        everywhere = chain.from_iterable(ranks.gathered(wrong))
+        wrong = heapq.nlargest(worst, map(tuple, everywhere))
     return Evaluation(
-        samples=samples,
+        samples=int(samples),
         loss=loss / max(samples, 1),
         top1=int(confusion.diagonal().sum()) / max(samples, 1),
         top5=top5 / max(samples, 1) if num_classes > 5 else None,
         confusion=confusion,
         worst=tuple(Wrong(p, -index, label, guess) for p, index, label, guess in wrong),
     )
+
+
+def _logits(model: nn.Module, images: Tensor) -> Tensor:
+    """The network's answers; a rank without images takes its turn with a blank one."""
+    if len(images):
+        return model(images)  # type: ignore[no-any-return]
+    return model(images.new_zeros(1, *images.shape[1:]))[:0]  # type: ignore[no-any-return]

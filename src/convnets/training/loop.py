@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import operator
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import torch
-from torch import Tensor
 
-from convnets.errors import ConvnetsError, NonFinite, TrainingFailed
+from convnets.errors import NonFinite
+from convnets.training.averaging import update_average
 from convnets.training.engine import Engine
-from convnets.training.objective import Objective, Part, make_objective
+from convnets.training.gradients import Batch as Batch
+from convnets.training.gradients import gradient_norm, gradients
+from convnets.training.objective import Objective, make_objective
+from convnets.training.ranks import Ranks
+from convnets.training.regularisation import enter_training
 from convnets.training.schedules import learning_rate
 from convnets.training.settings import Optimisation
-from convnets.training.state import (
-    TrainingState,
-    random_state,
-    set_random_state,
-    update_average,
-)
-
-
-class Batch(Protocol):
-    """Images (b, c, h, w), class indices (b,) and the samples' numbers in the data set (b,).
-
-    Where images are mixed, ``partners`` (b,) are the classes of those mixed in, and ``shares`` (b,)
-    what is left of an image itself.
-    """
-
-    @property
-    def images(self) -> Tensor: ...
-    @property
-    def targets(self) -> Tensor: ...
-    @property
-    def indices(self) -> Tensor: ...
-    @property
-    def partners(self) -> Tensor | None: ...
-    @property
-    def shares(self) -> Tensor | None: ...
+from convnets.training.spread import RunningStatistics
+from convnets.training.state import TrainingState
 
 
 class Batches(Protocol):
@@ -52,7 +36,10 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one optimization step did; ``step`` counts from 1."""
+    """What one optimization step did; ``step`` counts from 1.
+
+    ``heard`` is what the ranks had to say at it, each a whole number, bit by bit.
+    """
 
     step: int
     epoch: int
@@ -60,6 +47,13 @@ class StepReport:
     loss: float
     learning_rate: float
     gradient_norm: float
+    heard: int = 0
+
+    def line(self) -> dict[str, int | float]:
+        """The step as a log has it."""
+        content = asdict(self)
+        del content["heard"]
+        return content
 
 
 def steps(
@@ -68,10 +62,12 @@ def steps(
     settings: Optimisation,
     engine: Engine,
     objective: Objective | None = None,
+    say: Callable[[], int] = lambda: 0,
 ) -> Iterator[StepReport]:
     """Train to the end of the current epoch, one yield a step; ``state`` is whole at each yield.
 
-    ``objective`` is what is minimised where it is not the settings' own. Raises ``NonFinite``
+    ``objective`` is what is minimised where it is not the settings' own. What ``say`` returns on
+    one rank all ranks hear in that step's report. Raises ``NonFinite``, on all ranks together,
     before a step that would spoil the weights.
     """
     progress = state.progress
@@ -79,106 +75,51 @@ def steps(
     objective = objective or make_objective(state.model, settings)
     parameters = [p for p in state.model.parameters() if p.requires_grad]
     total = settings.epochs * batches.steps
-    state.model.train()
+    world = engine.ranks.world
+    progress.split = -(-progress.split // world) * world
+    enter_training(state.model)
+    statistics = RunningStatistics(state.model, engine.ranks)
     begun = time.monotonic()
-    for batch in batches.epoch(epoch, position):
+    for batch in engine.ranks.own(batches.epoch(epoch, position)):
         rate = learning_rate(settings, progress.step, total, progress.epoch_losses)
         for group in state.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
-        loss = gradients(state, objective, batch, engine)
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        loss_value, norm_value = torch.stack((loss, norm.to(loss))).tolist()
-        check_finite(loss_value, norm_value, progress.step + 1, rate, batch)
+        loss = gradients(state, objective, batch, engine, statistics)
+        norm = gradient_norm(parameters)
+        words = torch.stack((loss, norm.to(loss), loss.new_tensor(say())))
+        heard = engine.ranks.rows(words).tolist()
+        loss_value, norm_value = sum(row[0] for row in heard), heard[0][1]
+        if not math.isfinite(loss_value + norm_value):
+            losses = [row[0] for row in heard]
+            raise not_finite(losses, norm_value, progress.step + 1, rate, batch, engine.ranks)
         if settings.clip_norm and norm_value > settings.clip_norm:
             torch.nn.utils.clip_grads_with_norm_(parameters, settings.clip_norm, norm)
         state.optimizer.step()
         progress.step += 1
-        if settings.ema_decay:
-            update_average(state, settings.ema_decay)
-        samples = len(batch.targets)
-        progress.loss_sum += loss_value * samples
-        progress.loss_samples += samples
+        update_average(state, settings, batches.steps)
+        progress.loss_sum += loss_value * batch.total
+        progress.loss_samples += batch.total
         if progress.step % batches.steps == 0:
             progress.epoch_losses.append(progress.loss_sum / progress.loss_samples)
             progress.loss_sum, progress.loss_samples = 0.0, 0
         progress.seconds += time.monotonic() - begun
-        yield StepReport(progress.step, epoch, samples, loss_value, rate, norm_value)
+        said = functools.reduce(operator.or_, (int(row[2]) for row in heard))
+        yield StepReport(progress.step, epoch, batch.total, loss_value, rate, norm_value, said)
         begun = time.monotonic()
 
 
-def gradients(
-    state: TrainingState,
-    objective: Objective,
-    batch: Batch,
-    engine: Engine,
-) -> Tensor:
-    """Set the gradients of the batch's mean loss and return that loss (0-d, float32).
+def not_finite(
+    losses: list[float], norm: float, step: int, rate: float, batch: Batch, ranks: Ranks
+) -> NonFinite:
+    """The error that says at which step, rate and samples the loss or gradient was not finite.
 
-    A batch that does not fit the accelerator's memory is split in halves until it does; the split
-    is remembered, the samples and their order stay the same.
+    ``losses`` has each rank's share; the samples are those of the first rank at fault.
     """
-    progress = state.progress
-    while True:
-        generators = random_state(engine.device)
-        try:
-            return _accumulate(state, objective, batch, engine)
-        except torch.OutOfMemoryError as error:
-            if progress.split >= len(batch.targets):
-                raise TrainingFailed(
-                    f"step {progress.step + 1}: out of memory with one image at a time; "
-                    "use a smaller network or input"
-                ) from error
-            set_random_state(generators, engine.device)
-            progress.split *= 2
-
-
-def _accumulate(
-    state: TrainingState,
-    objective: Objective,
-    batch: Batch,
-    engine: Engine,
-) -> Tensor:
-    state.optimizer.zero_grad(set_to_none=True)
-    size = len(batch.targets)
-    pieces = min(state.progress.split, size)
-    total = torch.zeros((), device=engine.device)
-    for part in _parts(batch, pieces):
-        with engine.autocast():
-            outputs = _outputs(state, objective, part)
-        loss = objective.loss(*outputs, part) * (len(part.targets) / size)
-        torch.autograd.backward(loss)
-        total += loss.detach()
-    return total
-
-
-def _parts(batch: Batch, count: int) -> Iterator[Part]:
-    columns = (batch.images, batch.targets, batch.partners, batch.shares)
-    none = (None,) * count
-    pieces = (none if column is None else column.chunk(count) for column in columns)
-    for piece in zip(*pieces, strict=False):
-        yield Part(*piece)
-
-
-def _outputs(
-    state: TrainingState, objective: Objective, part: Part
-) -> tuple[Tensor, dict[str, Tensor]]:
-    try:
-        return objective.outputs(state.forward, part)
-    except ConvnetsError:
-        raise
-    except ValueError as error:  # batch normalisation of one value a channel
-        raise TrainingFailed(
-            f"step {state.progress.step + 1}: {error}; use a larger batch or less accumulation"
-        ) from error
-
-
-def check_finite(loss: float, norm: float, step: int, rate: float, batch: Batch) -> None:
-    """Raise ``NonFinite`` with the step, the rate and the samples if loss or gradient is not."""
-    if abs(loss) < float("inf") and abs(norm) < float("inf"):
-        return
-    what = f"loss {loss}" if abs(loss) >= float("inf") or loss != loss else f"gradient norm {norm}"
-    first = ", ".join(str(index) for index in batch.indices[:8].tolist())
-    raise NonFinite(
+    samples = ranks.gathered(batch.indices[:8].tolist())
+    at_fault = [rank for rank, loss in enumerate(losses) if not math.isfinite(loss)]
+    what = f"loss {sum(losses)}" if at_fault else f"gradient norm {norm}"
+    first = ", ".join(map(str, samples[at_fault[0] if at_fault else 0]))
+    return NonFinite(
         f"step {step}: {what} at learning rate {rate:.3g}, samples {first}, ...; "
         "lower optimizer.lr or look at those samples"
     )

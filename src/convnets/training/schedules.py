@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from convnets.training.settings import (
     Constant,
     Cosine,
+    Exponential,
     Optimisation,
     Plateau,
     ScheduleSetting,
@@ -40,8 +41,12 @@ def rate_share(
         case Cosine(final=final):
             progress = (step - warmup_steps) / max(1.0, total_steps - warmup_steps)
             return final + (1 - final) * (1 + math.cos(math.pi * progress)) / 2
-        case Steps(milestones=milestones, factor=factor):
-            return float(factor ** sum(step >= share * total_steps for share in milestones))
+        case Steps(milestones=milestones, factor=factor, rates=rates):
+            passed = sum(step >= share * total_steps for share in milestones)
+            return float(factor**passed) if rates is None else (1.0, *rates)[passed]
+        case Exponential(factor=factor, every=every):
+            # 1e-9: a step at the very end of a stretch is past it, however its share is rounded.
+            return float(factor ** math.floor(step / (every * total_steps) + 1e-9))
         case Plateau(factor=factor):
             return float(factor ** drops(schedule, epoch_losses))
 

@@ -46,7 +46,51 @@ class AdamW(Record):
     decay_vectors: bool = False
 
 
-OptimizerSetting = Annotated[Sgd | AdamW, Field(discriminator="kind")]
+class RmsProp(Record):
+    """RMSProp as TensorFlow has it: ``eps`` inside the root, the squares' average from 1 on.
+
+    Hinton 2012 (Coursera, lecture 6e) with momentum; decay joins the gradient. ``decay`` is that
+    of the squares' average.
+    """
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    lr: float = Field(gt=0)
+    decay: Decay = 0.9
+    momentum: Decay = 0.9
+    eps: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=1e-5, ge=0)
+    decay_vectors: bool = False
+
+
+class Lamb(Record):
+    """Adam's step, rescaled tensor by tensor to the weights' norm (You et al. 2020, Algorithm 2).
+
+    What is not decayed is not rescaled either, as in the authors' code.
+    """
+
+    kind: Literal["lamb"] = "lamb"
+    lr: float = Field(gt=0)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
+    eps: float = Field(default=1e-6, gt=0)
+    weight_decay: float = Field(default=0.01, gt=0)
+    decay_vectors: bool = False
+
+
+class Lars(Record):
+    """SGD whose rate is scaled tensor by tensor (You, Gitman and Ginsburg 2017, Algorithm 1).
+
+    ``trust`` is the paper's eta. Vectors are neither decayed nor scaled.
+    """
+
+    kind: Literal["lars"] = "lars"
+    lr: float = Field(gt=0)
+    momentum: Decay = 0.9
+    trust: float = Field(default=1e-3, gt=0, le=1)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    decay_vectors: Literal[False] = False
+
+
+OptimizerSetting = Annotated[Sgd | AdamW | RmsProp | Lamb | Lars, Field(discriminator="kind")]
 
 
 class Constant(Record):
@@ -65,12 +109,31 @@ class Cosine(Record):
 
 
 class Steps(Record):
-    """The rate times ``factor`` at each milestone, given as a share of the run."""
+    """The rate times ``factor`` at each milestone, given as a share of the run.
+
+    ``rates`` instead gives the share of the full rate from each milestone on.
+    """
 
     kind: Literal["steps"] = "steps"
     warmup: Share = 0.0
     milestones: tuple[Share, ...] = (0.5, 0.75)
     factor: Share = 0.1
+    rates: tuple[Share, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_rate_a_milestone(self) -> Self:
+        if self.rates is not None and len(self.rates) != len(self.milestones):
+            raise ValueError(f"{len(self.rates)} rates for {len(self.milestones)} milestones")
+        return self
+
+
+class Exponential(Record):
+    """The rate times ``factor`` after each ``every``, a share of the run."""
+
+    kind: Literal["exponential"] = "exponential"
+    warmup: Share = 0.0
+    factor: Annotated[float, Field(gt=0, le=1)] = 0.97
+    every: Annotated[float, Field(gt=0, le=1)] = 0.01
 
 
 class Plateau(Record):
@@ -86,7 +149,9 @@ class Plateau(Record):
     threshold: Share = 1e-3
 
 
-ScheduleSetting = Annotated[Constant | Cosine | Steps | Plateau, Field(discriminator="kind")]
+ScheduleSetting = Annotated[
+    Constant | Cosine | Steps | Exponential | Plateau, Field(discriminator="kind")
+]
 
 
 class Progressive(Record):
@@ -145,4 +210,11 @@ class Optimisation(Record):
     def _one_average(self) -> Self:
         if self.ema_decay is not None and self.swa_start is not None:
             raise ValueError("ema_decay and swa_start are both set; a run keeps one average")
+        return self
+
+    @model_validator(mode="after")
+    def _growing_dropout_has_an_end(self) -> Self:
+        growing = self.progressive is not None and self.progressive.dropout_from is not None
+        if growing and self.dropout is None:
+            raise ValueError("progressive.dropout_from is set and dropout, where it ends, is not")
         return self

@@ -16,7 +16,9 @@ from convnets.records import EpochRecord
 from convnets.training.engine import Engine
 from convnets.training.objective import WithAuxiliary
 from convnets.training.optimizers import MOMENTS, build_optimizer
+from convnets.training.regularisation import prepare
 from convnets.training.settings import Optimisation
+from convnets.training.spread import cut_like, full, replicate, shard
 
 
 class Progress(BaseModel):
@@ -37,13 +39,31 @@ class TrainingState:
     """A model in training: its optimizer, its average if any, and its progress."""
 
     def __init__(self, model: nn.Module, settings: Optimisation, engine: Engine) -> None:
+        prepare(model, settings)
         self.model = engine.place(model)
-        auxiliary = settings.auxiliary_weight is not None
-        self.forward = engine.callable(WithAuxiliary(self.model) if auxiliary else self.model)
-        self.optimizer = build_optimizer(self.model, settings.optimizer)
-        self.average = copy.deepcopy(self.model) if settings.ema_decay else None
+        averages = settings.ema_decay is not None or settings.swa_start is not None
+        self.average = copy.deepcopy(self.model) if averages else None
+        self.replica = self._spread(settings.auxiliary_weight is not None, engine)
+        self.forward = engine.callable(self.replica)
+        self.optimizer = build_optimizer(self.model, settings.optimizer, settings.layer_decay)
+        if engine.sharded:  # torch has no fused optimizer of shards
+            for group in self.optimizer.param_groups:
+                group["fused"] = None
         self.progress = Progress(split=settings.accumulation)
+        self.rehearsed = 0
+        self.seed = torch.initial_seed()
         self.device = engine.device
+
+    def _spread(self, auxiliary: bool, engine: Engine) -> nn.Module:
+        """The network as the ranks train it; the network itself where there is one rank."""
+        if engine.sharded:
+            shard(self.model)
+            if self.average is not None:
+                shard(self.average)
+        module = WithAuxiliary(self.model) if auxiliary else self.model
+        if engine.ranks.world == 1 or engine.sharded:
+            return module
+        return replicate(module, unused=hasattr(self.model, "auxiliary") and not auxiliary)
 
     @property
     def tested_model(self) -> nn.Module:
@@ -51,31 +71,20 @@ class TrainingState:
         return self.model if self.average is None else self.average
 
 
-@torch.no_grad()
-def update_average(state: TrainingState, decay: float) -> None:
-    """Move the average towards the model; early steps move it faster, as in TensorFlow's EMA."""
-    if state.average is None:
-        return
-    decay = min(decay, (1 + state.progress.step) / (10 + state.progress.step))
-    ours, theirs = state.average.state_dict(), state.model.state_dict()
-    floating = [name for name, value in ours.items() if value.is_floating_point()]
-    torch._foreach_lerp_([ours[n] for n in floating], [theirs[n] for n in floating], 1 - decay)
-    for name in ours.keys() - set(floating):
-        ours[name].copy_(theirs[name])
-
-
 def capture(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the run's tensors by name and its numbers; ``restore`` takes both back.
 
-    Optimizer state is keyed by parameter name, random generators are byte tensors.
+    Optimizer state is keyed by parameter name, random generators are byte tensors. What lies in
+    shards is put together, in one order on all ranks, so that any number can take it back.
     """
-    tensors = {f"model.{name}": value for name, value in state.model.state_dict().items()}
+    tensors = {f"model.{name}": full(value) for name, value in state.model.state_dict().items()}
     if state.average is not None:
-        tensors |= {f"average.{name}": value for name, value in state.average.state_dict().items()}
+        average = state.average.state_dict()
+        tensors |= {f"average.{name}": full(value) for name, value in average.items()}
     for name, parameter in state.model.named_parameters():
-        for key, value in state.optimizer.state.get(parameter, {}).items():
+        for key, value in sorted(state.optimizer.state.get(parameter, {}).items()):
             if isinstance(value, Tensor):
-                tensors[f"optimizer.{name}.{key}"] = value
+                tensors[f"optimizer.{name}.{key}"] = full(value)
     generators = random_state(state.device)
     tensors |= {f"random.{name}": value for name, value in generators.items()}
     return tensors, state.progress.model_dump(mode="json")
@@ -87,9 +96,9 @@ def restore(state: TrainingState, tensors: Mapping[str, Tensor], numbers: Any) -
     _load(state.model, _take(left, "model."))
     if state.average is not None:
         _load(state.average, _take(left, "average."))
-    moments = _take(left, "optimizer.")
+    saved = _take(left, "optimizer.")
     for name, parameter in state.model.named_parameters():
-        own = _take(moments, f"{name}.")
+        own = _take(saved, f"{name}.")
         if own and own.keys() != MOMENTS[type(state.optimizer)]:
             raise BadModelFile(f"checkpoint's optimizer keeps {sorted(own)} of {name}")
         if own:
@@ -97,8 +106,8 @@ def restore(state: TrainingState, tensors: Mapping[str, Tensor], numbers: Any) -
                 key: _like(value, parameter, f"{key} of {name}") for key, value in own.items()
             }
     generators = _take(left, "random.")
-    if left or moments:
-        raise BadModelFile(f"checkpoint holds unknown tensors: {sorted(left | moments)[:5]}")
+    if left or saved:
+        raise BadModelFile(f"checkpoint holds unknown tensors: {sorted(left | saved)[:5]}")
     try:
         set_random_state(generators, state.device)
         state.progress = Progress.model_validate(numbers)
@@ -130,8 +139,10 @@ def _take(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def _load(model: nn.Module, tensors: dict[str, Tensor]) -> None:
+    own = model.state_dict()
+    cut = {name: cut_like(value, own.get(name, value)) for name, value in tensors.items()}
     try:
-        model.load_state_dict(tensors, strict=True)
+        model.load_state_dict(cut, strict=True)
     except RuntimeError as error:
         raise BadModelFile(" ".join(str(error).split())) from error
 
@@ -142,7 +153,7 @@ def _like(value: Tensor, parameter: nn.Parameter, what: str) -> Tensor:
         raise BadModelFile(f"checkpoint's {what} is {tuple(value.shape)}")
     if value.ndim == 0:
         return value if not parameter.is_cuda else value.to(parameter.device)
-    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(cut_like(value, parameter))
 
 
 def weights_sha256(model: nn.Module) -> str:
@@ -150,6 +161,6 @@ def weights_sha256(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        plain = value.detach().to("cpu").contiguous()
+        plain = full(value).detach().to("cpu").contiguous()
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

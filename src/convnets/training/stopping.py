@@ -40,10 +40,12 @@ class StopFlag:
             raise KeyboardInterrupt
         self.received = number
 
-    def stopped(self, where: str) -> Stopped:
-        """The error to raise once the run is safe on disk."""
-        name = signal.Signals(self.received or signal.SIGTERM).name
+    @staticmethod
+    def stopped(number: int, where: str) -> Stopped:
+        """The error to raise once the run is safe on disk; SIGTERM counts before SIGINT."""
+        interrupted = number == signal.SIGINT
+        name = signal.SIGINT.name if interrupted else signal.SIGTERM.name
         return Stopped(
             f"stopped by {name} {where}; the same command goes on",
-            exit_code=130 if self.received == signal.SIGINT else 143,
+            exit_code=130 if interrupted else 143,
         )

@@ -1,0 +1,247 @@
+"""Deep Compression, measured: networks against themselves before, in size and error, over seeds.
+
+    python -m benchmarks.compression lenet5_caffe [--seeds 3] [--out results/compression]
+    python -m benchmarks.compression lenet5_caffe --choose
+
+For each seed a network is trained on the whole training split, compressed in each way of its
+experiment, and tested before and after on the test split. Shares, bits and rates were chosen with
+``--choose``, which trains on all but the last 5,000 training images and tests on those: the test
+split had no part in it. What is finished, a run, a stage or a file, is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from convnets import runs
+from convnets.compress import Compressed, Observer, Settings, compress
+from convnets.data import ImageArrays, ImageSet, load_data
+from convnets.data.augment import Augmentation
+from convnets.data.sets import image_set
+from convnets.files import atomic_write, read_json, to_json
+from convnets.recipes import load_recipe, with_changes
+from convnets.runs.machine import this_machine
+from convnets.training.engine import choose_engine
+from convnets.training.settings import AdamW, Cosine, Optimisation
+from convnets.weights import load_model
+
+HELD_OUT = 5_000
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A network's data, how it is trained before, and the ways in which it is compressed."""
+
+    data: str
+    reference: tuple[str, ...]
+    ways: dict[str, Settings]
+
+
+def training(epochs: int, rate: float) -> Optimisation:
+    """The baseline's training at another rate, for a stage."""
+    return Optimisation(
+        epochs=epochs,
+        batch_size=128,
+        optimizer=AdamW(lr=rate),
+        schedule=Cosine(),
+        clip_norm=1.0,
+    )
+
+
+def lenet_ways() -> dict[str, Settings]:
+    """The paper's shares and bits (Han et al. 2015, Table 4), and fewer of both."""
+    paper = Settings(
+        keep=(
+            ("features.stem.conv", 0.66),
+            ("features.stage1.conv", 0.12),
+            ("head.fc1", 0.08),
+            ("head.output", 0.19),
+        ),
+        rounds=2,
+        conv_bits=8,
+        linear_bits=5,
+        pruning=training(2, 1e-3),
+        sharing=training(1, 1e-4),
+        augmentation=Augmentation(padding=4, padding_mode="zero"),
+    )
+    return {"paper": paper}
+
+
+EXPERIMENTS = {
+    "lenet5_caffe": Experiment(
+        data="mnist", reference=("epochs=8", "input_size=28"), ways=lenet_ways()
+    ),
+}
+
+
+class Lines(Observer):
+    """A line for each stage."""
+
+    def note(self, text: str) -> None:
+        print(f"  {text}", flush=True)
+
+
+def held_out(whole: ImageSet) -> ImageSet:
+    """A set whose test split is the last images of the training split."""
+    train = whole.train
+    assert isinstance(train, ImageArrays)
+    parts = (
+        ImageArrays(train.images[part], train.labels[part])
+        for part in (slice(None, -HELD_OUT), slice(-HELD_OUT, None))
+    )
+    return image_set(whole.name, whole.classes, *parts, licence=whole.licence, source=whole.source)
+
+
+def measure(model: str, images: ImageSet, seed: int, work: Path) -> dict[str, Compressed]:
+    """Each way's result for one seed; what lies in ``work`` already is read."""
+    experiment = EXPERIMENTS[model]
+    engine = choose_engine("cpu")
+    recipe = with_changes(load_recipe("baseline"), list(experiment.reference))
+    reference = runs.train(model, images, recipe, seed=seed, out=work, engine=engine)
+    found = {}
+    for way, settings in experiment.ways.items():
+        record = work / f"{reference.run}-{way}.json"
+        if not record.exists():
+            out = record.with_suffix(".cnz")
+            out.unlink(missing_ok=True)  # written, but cut off before its record was
+            done = compress(
+                load_model(work / reference.run),
+                images,
+                settings.model_copy(update={"seed": seed}),
+                out,
+                engine=engine,
+                observer=Lines(),
+            )
+            atomic_write(record, done.model_dump_json(indent=2) + "\n")
+        found[way] = Compressed.model_validate(read_json(record))
+        print(f"seed {seed}, {way}: {in_words(found[way])}", flush=True)
+    return found
+
+
+def wrong(share: float, done: Compressed) -> int:
+    """Test images called wrong at a top-1 share."""
+    return round((1 - share) * done.test_images)
+
+
+def in_words(done: Compressed) -> str:
+    """One result as a line."""
+    before, after = (wrong(share, done) for share in (done.top1_before, done.top1_after))
+    return (
+        f"{done.file_bytes:,} bytes, {done.rate:.1f} times smaller; of {done.test_images:,} images "
+        f"{before} wrong before, {after} after"
+    )
+
+
+def summary(results: list[Compressed]) -> dict[str, Any]:
+    """One way over seeds: what was kept, sizes, errors in percent, and how they spread."""
+    before = [100 * (1 - done.top1_before) for done in results]
+    after = [100 * (1 - done.top1_after) for done in results]
+    return {
+        "seeds": [done.settings.seed for done in results],
+        "kept": statistics.mean(done.kept for done in results),
+        "file_bytes": [done.file_bytes for done in results],
+        "times_smaller": [done.rate for done in results],
+        "error_before": before,
+        "error_after": after,
+        "mean_error_before": statistics.mean(before),
+        "mean_error_after": statistics.mean(after),
+        "deviation_before": deviation(before),
+        "deviation_after": deviation(after),
+        "no_worse": [done.top1_after >= done.top1_before for done in results],
+    }
+
+
+def deviation(values: list[float]) -> float:
+    """Of a sample; 0 for one value."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def markdown(title: str, record: dict[str, Any]) -> str:
+    """The summaries, and the layers of each way's first seed in the columns of Table 4."""
+    lines = [
+        f"# {title}",
+        "",
+        f"`{record['command']}` on {record['machine']['processor']}, "
+        f"torch {record['machine']['versions']['torch']}, one thread.",
+        "",
+        "| way | kept % | bytes | times smaller | error % before | error % after | no worse |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for way, each in record["summaries"].items():
+        times = each["times_smaller"]
+        lines.append(
+            f"| {way} | {100 * each['kept']:.1f} | {max(each['file_bytes']):,} "
+            f"| {min(times):.1f} to {max(times):.1f} "
+            f"| {each['mean_error_before']:.2f} ± {each['deviation_before']:.2f} "
+            f"| {each['mean_error_after']:.2f} ± {each['deviation_after']:.2f} "
+            f"| {sum(each['no_worse'])}/{len(each['no_worse'])} |"
+        )
+    for way, results in record["results"].items():
+        lines += [
+            "",
+            f"## {way}, seed {results[0]['settings']['seed']}",
+            "",
+            *layer_table(results[0]),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def layer_table(done: dict[str, Any]) -> list[str]:
+    """The columns of the paper's Table 4."""
+    lines = [
+        "| layer | weights | kept % | weight bits | with Huffman | index bits | with Huffman "
+        "| of float32 % | with Huffman |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for layer in done["layers"]:
+        float32 = 4 * layer["weights"]
+        index = ["–", "–"]
+        if layer["index_bits"] is not None:
+            index = [f"{layer['index_bits']:.0f}", f"{layer['index_bits_coded']:.1f}"]
+        lines.append(
+            f"| {layer['name']} | {layer['weights']:,} | {100 * layer['kept']:.1f} "
+            f"| {layer['weight_bits']:.0f} | {layer['weight_bits_coded']:.1f} "
+            f"| {index[0]} | {index[1]} "
+            f"| {100 * layer['packed'] / float32:.2f} | {100 * layer['coded'] / float32:.2f} |"
+        )
+    return lines
+
+
+def main() -> None:
+    """Measure, print a line a result, and write a record and a table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", choices=EXPERIMENTS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--choose", action="store_true", help="test on held-out training images")
+    parser.add_argument("--work", type=Path, default=Path("out/compression"))
+    parser.add_argument("--out", type=Path, default=Path("results/compression"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    images = load_data(EXPERIMENTS[arguments.model].data)
+    name = f"{arguments.model}-{images.name}"
+    if arguments.choose:
+        images, name = held_out(images), f"{name}-held-out"
+    found = [
+        measure(arguments.model, images, seed, arguments.work / name)
+        for seed in range(arguments.seeds)
+    ]
+    ways = EXPERIMENTS[arguments.model].ways
+    record = {
+        "command": " ".join(["python -m benchmarks.compression", *sys.argv[1:]]),
+        "machine": this_machine().model_dump(),
+        "summaries": {way: summary([each[way] for each in found]) for way in ways},
+        "results": {way: [each[way].model_dump(mode="json") for each in found] for way in ways},
+    }
+    atomic_write(arguments.out / f"{name}.json", to_json(record) + "\n")
+    atomic_write(arguments.out / f"{name}.md", markdown(f"{name}, {len(found)} seeds", record))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+"""Trained networks made small: Deep Compression and its parts."""
+
+from __future__ import annotations
+
+from convnets.compress.format import load_any, load_compressed, save_compressed
+from convnets.compress.pipeline import Compressed, Observer, compress
+from convnets.compress.prune import sensitivity
+from convnets.compress.settings import Settings
+from convnets.compress.sizes import LayerSize, layer_sizes
+
+__all__ = [
+    "Compressed",
+    "LayerSize",
+    "Observer",
+    "Settings",
+    "compress",
+    "layer_sizes",
+    "load_any",
+    "load_compressed",
+    "save_compressed",
+    "sensitivity",
+]

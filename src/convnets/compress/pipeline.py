@@ -1,0 +1,292 @@
+"""Deep Compression, all three stages: prune and train, share and train, Huffman (Han et al. 2015).
+
+What is tested in the end is the network that was read back from the file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from convnets.compress.format import load_compressed, save_compressed
+from convnets.compress.layers import settle
+from convnets.compress.prune import adjusted_dropout, prune, share_in_round
+from convnets.compress.settings import Settings
+from convnets.compress.share import share_weights
+from convnets.compress.sizes import LayerSize, layer_sizes
+from convnets.data import ImageSet
+from convnets.data.batches import Batch, Batches, make_batches
+from convnets.errors import BadModelFile, PlanChanged, UsageError
+from convnets.files import remove, short_hash
+from convnets.layers.network import ConvNet
+from convnets.records import Record
+from convnets.training.checkpoints import checkpoints, commit, newest_checkpoint
+from convnets.training.engine import Engine
+from convnets.training.loop import steps
+from convnets.training.settings import Optimisation
+from convnets.training.state import TrainingState, weights_sha256
+from convnets.training.stopping import StopFlag
+from convnets.weights import LoadedModel, evaluate_on
+
+
+class Compressed(Record):
+    """A compressed network: its sizes in bytes, and top-1 before and after as shares of 1.
+
+    ``float32_bytes`` are those of the parameters as trained. ``other_bytes`` of the file are not
+    the layers' weights: header, biases and normalisation.
+    """
+
+    schema_version: int = 1
+    model: str
+    stem: str
+    data: str
+    params: int
+    float32_bytes: int
+    file_bytes: int
+    other_bytes: int
+    layers: tuple[LayerSize, ...]
+    test_images: int
+    top1_before: float
+    top1_after: float
+    seconds: float
+    settings: Settings
+    engine: str
+    weights_sha256: str
+
+    @property
+    def kept(self) -> float:
+        """Share of the layers' weights that are not zero."""
+        kept = sum(layer.kept * layer.weights for layer in self.layers)
+        return kept / sum(layer.weights for layer in self.layers)
+
+    @property
+    def rate(self) -> float:
+        """How many times smaller than the parameters in float32 the file is."""
+        return self.float32_bytes / self.file_bytes
+
+
+class Observer:
+    """Told how compression goes on; this one says nothing."""
+
+    def progress(self, what: str, done: int, total: int, detail: str = "") -> None:
+        """``done`` of ``total`` steps of ``what`` are done."""
+
+    def note(self, text: str) -> None:
+        """Something that a person should know."""
+
+
+def compress(
+    loaded: LoadedModel,
+    image_set: ImageSet,
+    settings: Settings,
+    out: Path,
+    *,
+    engine: Engine,
+    observer: Observer | None = None,
+) -> Compressed:
+    """Compress a trained network into the file ``out``; ``loaded`` stays as it is.
+
+    After each round of pruning, and after sharing, the network is kept in a folder beside ``out``,
+    until the file is written: the same call goes on from there. Raises ``UsageError`` where the
+    file is there already, ``PlanChanged`` where the folder is of another plan, ``NonFinite`` if
+    training diverges, ``Stopped`` after a signal.
+    """
+    if out.exists():
+        raise UsageError(f"{out}: is there already; remove it or choose another --out")
+    started = time.monotonic()
+    observer = observer or Observer()
+    work = Work(loaded, image_set, settings, out, engine, observer)
+    before = evaluate_on(loaded, image_set, engine)
+    with StopFlag() as stop:
+        network = work.go(stop)
+    if settings.half:
+        round_to_half(network)
+    header = save_compressed(out, network, loaded.description)
+    found = load_compressed(out)
+    after = evaluate_on(found, image_set, engine)
+    work.clear()
+    params = sum(parameter.numel() for parameter in network.parameters())
+    layers = layer_sizes(header, network)
+    file_bytes = out.stat().st_size
+    return Compressed(
+        model=loaded.description.model,
+        stem=loaded.description.stem,
+        data=image_set.name,
+        params=params,
+        float32_bytes=4 * params,
+        file_bytes=file_bytes,
+        other_bytes=file_bytes - sum(layer.coded for layer in layers),
+        layers=layers,
+        test_images=after.evaluation.samples,
+        top1_before=before.evaluation.top1,
+        top1_after=after.evaluation.top1,
+        seconds=time.monotonic() - started,
+        settings=settings,
+        engine=engine.name,
+        weights_sha256=weights_sha256(found.network),
+    )
+
+
+class Work:
+    """A compression in progress: the network, its stages, and the folder that keeps them."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        image_set: ImageSet,
+        settings: Settings,
+        out: Path,
+        engine: Engine,
+        observer: Observer,
+    ) -> None:
+        self.network: ConvNet = copy.deepcopy(loaded.network)
+        engine.place(self.network)
+        self.description, self.image_set = loaded.description, image_set
+        self.settings, self.engine, self.observer = settings, engine, observer
+        self.shares = settings.shares(self.network)
+        self.widths = settings.widths(self.network)
+        self.rounds = settings.rounds if min(self.shares.values()) < 1 else 0
+        self.folder = out.with_name(f"{out.name}.stages")
+        self.plan = short_hash(
+            {
+                "settings": settings.model_dump(mode="json"),
+                "weights": weights_sha256(loaded.network),
+                "data": image_set.fingerprint,
+                "engine": engine.name,
+            }
+        )
+        self.batches: dict[int, Batches] = {}
+
+    def go(self, stop: StopFlag) -> ConvNet:
+        """The pruned and shared network, from wherever the folder says the work is."""
+        epoch = 0
+        done = self._resume()
+        for number in range(1, self.rounds + 1):
+            if number > done:
+                shares = {
+                    name: share_in_round(share, number, self.rounds)
+                    for name, share in self.shares.items()
+                }
+                prune(self.network, shares)
+                what = f"pruning, round {number} of {self.rounds}"
+                self._finish_stage(number, what, self.settings.pruning, epoch, stop)
+            epoch += self.settings.pruning.epochs if self.settings.pruning else 0
+        if self.rounds + 1 > done:
+            start, seed = self.settings.start, self.settings.seed
+            share_weights(self.network, self.widths, start=start, seed=seed)
+            self._finish_stage(self.rounds + 1, "sharing", self.settings.sharing, epoch, stop)
+        return self.network.eval()
+
+    def clear(self) -> None:
+        """Remove what the stages left."""
+        for _, path in checkpoints(self.folder):
+            remove(path)
+        with contextlib.suppress(OSError):
+            os.rmdir(self.folder)
+
+    def _finish_stage(
+        self, number: int, what: str, training: Optimisation | None, epoch: int, stop: StopFlag
+    ) -> None:
+        torch.manual_seed(self.settings.seed + number)
+        if training is not None:
+            self._train(what, training, epoch, stop)
+        settle(self.network)
+        if training is not None:
+            content = {
+                "plan": self.plan,
+                "stage": number,
+                "model": self.description.model_dump(mode="json"),
+            }
+            tensors = {f"model.{name}": value for name, value in self.network.state_dict().items()}
+            commit(self.folder, number, tensors, content)
+
+    def _train(self, what: str, training: Optimisation, epoch: int, stop: StopFlag) -> None:
+        state = TrainingState(self.network, training, self.engine)
+        batches = Later(self._batches(training.batch_size), epoch)
+        total = training.epochs * batches.steps
+        with adjusted_dropout(self.network):
+            for _ in range(training.epochs):
+                for report in steps(state, batches, training, self.engine):
+                    self.observer.progress(what, report.step, total, f"loss {report.loss:.3f}")
+                    if stop.received is not None:
+                        raise stop.stopped(
+                            stop.received, f"in {what}; stages before it are in {self.folder}"
+                        )
+        if state.average is not None:
+            self.network.load_state_dict(state.average.state_dict())
+        self.observer.note(f"{what}: training loss {state.progress.epoch_losses[-1]:.4f}")
+
+    def _batches(self, batch_size: int) -> Batches:
+        if batch_size not in self.batches:
+            augmentation = self.settings.augmentation
+            if not self.image_set.mirrors:
+                augmentation = augmentation.model_copy(update={"flip": False})
+            self.batches[batch_size] = make_batches(
+                self.image_set.train,
+                size=self.description.input_size,
+                batch_size=batch_size,
+                mean=self.description.mean,
+                deviation=self.description.deviation,
+                device=self.engine.device,
+                seed=self.settings.seed,
+                augmentation=augmentation,
+                training=True,
+                channels_last=self.engine.channels_last,
+                progress=self.observer.progress,
+            )
+        return self.batches[batch_size]
+
+    def _resume(self) -> int:
+        """Put the last finished stage's network in place; return that stage's number."""
+        found = newest_checkpoint(self.folder)
+        if found is None:
+            return 0
+        tensors, state, skipped = found
+        if state.get("plan") != self.plan:
+            raise PlanChanged(
+                f"{self.folder}: stages of another network or of other settings; remove it or "
+                "choose another --out"
+            )
+        weights = {name.removeprefix("model."): value for name, value in tensors.items()}
+        try:
+            self.network.load_state_dict(weights)
+            done = int(state["stage"])
+        except (RuntimeError, KeyError, TypeError, ValueError) as error:
+            raise BadModelFile(f"{self.folder}: its checkpoint is not of this plan") from error
+        for reason in skipped:
+            self.observer.note(f"checkpoint skipped: {reason}")
+        self.observer.note(f"goes on after stage {done} of {self.rounds + 1}")
+        return done
+
+
+@dataclass(frozen=True)
+class Later:
+    """Batches of the epochs from ``first`` on, so that no stage sees another's order again."""
+
+    batches: Batches
+    first: int
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return self.batches.steps
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, counted from ``first``, from step ``start`` on."""
+        return self.batches.epoch(self.first + epoch, start)
+
+
+@torch.no_grad()
+def round_to_half(network: ConvNet) -> None:
+    """Round each tensor to values of float16, unless one of them is too large for it."""
+    for value in network.state_dict().values():
+        rounded = value.half().to(value.dtype) if value.is_floating_point() else value
+        if bool(torch.isfinite(rounded).all()):
+            value.copy_(rounded)

@@ -1,0 +1,7 @@
+"""Trained networks as files that run without this package, and which of them to ship."""
+
+from __future__ import annotations
+
+from convnets.export.exported import SUFFIXES, Exported, Kind, exported, extras
+
+__all__ = ["SUFFIXES", "Exported", "Kind", "exported", "extras"]
