@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 SOURCES := src tests benchmarks docs
 
-.PHONY: help setup demo test slow lint types format bench docs check clean
+.PHONY: help setup demo test slow faults lint types format bench docs check clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ test: $(VENV)/.development  ## Run the tests (2 cores, no network, no GPU)
 
 slow: $(VENV)/.development  ## Run the tests that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow -q
+
+faults: $(VENV)/.development  ## Try every fault at length; how many are survived goes to results/
+	$(BIN)/python -m tests.runs.faults results/faults.md
 
 lint: $(VENV)/.development  ## Check form, types and the rank rule
 	$(BIN)/ruff check $(SOURCES)

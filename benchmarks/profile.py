@@ -4,8 +4,8 @@
     python -m benchmarks.profile [--repeats 3] [--out results/profile.json]
 
 Each tool gets the same built network in turn, as its manual shows, and its fastest time of the
-repeats counts. ``MACs`` is what each says; ours equals torch's own counter exactly, the others' differ by
-what they leave out or add.
+repeats counts. ``MACs`` is what each says; ours equals torch's own counter exactly, the others'
+differ by what they leave out or add.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from convnets.api import load_recipe as load_recipe
     from convnets.api import predict as predict
     from convnets.api import profile as profile
+    from convnets.api import save_model as save_model
     from convnets.api import train as train
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ _OFFERED = (
     "load_recipe",
     "predict",
     "profile",
+    "save_model",
     "train",
 )
 __all__ = ["__version__", *_OFFERED]

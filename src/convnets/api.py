@@ -21,7 +21,7 @@ from convnets.records import Result
 from convnets.runs import Bench, Observer
 from convnets.runs.grid import matching
 from convnets.training.engine import Engine
-from convnets.weights import evaluate_on, load_model, predict
+from convnets.weights import evaluate_on, load_model, predict, save_model
 from convnets.weights.pretrained import load_weights
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "load_recipe",
     "predict",
     "profile",
+    "save_model",
     "train",
 ]
 

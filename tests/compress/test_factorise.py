@@ -197,6 +197,6 @@ def test_a_file_whose_changes_do_not_fit_is_refused(tmp_path: Path) -> None:
         other = made.description.model_copy(update={"changes": type(changes)(**content)})
         path = tmp_path / "wrong.safetensors"
         save_model(LoadedModel(made.network, other, tmp_path), path)
-        with pytest.raises(BadModelFile, match="wrong.safetensors: ") as caught:
+        with pytest.raises(BadModelFile, match=r"wrong\.safetensors: ") as caught:
             load_model(path)
         assert "\n" not in str(caught.value)

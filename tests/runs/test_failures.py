@@ -1,8 +1,9 @@
-"""Training that cannot go on says so, leaves nothing that is not finite, and may be gone on with."""
+"""Training that cannot go on says so, and leaves nothing that is not finite."""
 
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,7 @@ from convnets.training.checkpoints import checkpoints, load_checkpoint
 from convnets.training.engine import Engine
 from tests.children import in_child
 from tests.runs import crash
+from tests.runs.test_crash import Ends
 
 PLAIN = crash.RECIPE.model_copy(update={"ema_decay": None})
 
@@ -130,12 +132,8 @@ def ends(folder: Path, recipe: Recipe, act: Callable[[], object] = lambda: None)
 def test_a_run_short_of_memory_goes_on_in_halves_also_after_a_stop(
     tmp_path: Path, hungry: type[Hungry]
 ) -> None:
-    def stopped() -> None:
-        from tests.runs.test_crash import Ends, signal
-
-        crash.go(tmp_path / "cut", PLAIN, observer=Ends(11, signal.SIGTERM))
-
-    assert in_child(stopped)[0] == 143
+    stops = Ends(11, signal.SIGTERM)
+    assert in_child(lambda: crash.go(tmp_path / "cut", PLAIN, observer=stops))[0] == 143
     cut = ends(tmp_path / "cut", PLAIN)
     assert cut["state"]["progress"]["split"] == 2
     whole = ends(tmp_path / "whole", PLAIN.model_copy(update={"accumulation": 2}))

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,6 @@ from tests.runs import crash, spread
 ROUNDING = 5e-6
 
 
-@pytest.fixture(autouse=True)
-def _pocket() -> Iterator[None]:
-    with crash.pocket_model():
-        yield
-
-
 def go(folder: Path, world: int = 2, watch: Callable[[Ranks], Observer] | None = None) -> list[Any]:
     """The trial's run on so many ranks: each one's exit code and last words."""
 
@@ -41,8 +35,8 @@ def go(folder: Path, world: int = 2, watch: Callable[[Ranks], Observer] | None =
     return together(world, work)
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", name="whole")
+def _whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on two ranks that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole")
     with crash.pocket_model():
@@ -50,8 +44,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def expected(whole: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module", name="expected")
+def _expected(whole: Path) -> dict[str, Any]:
     return crash.final_state(whole)
 
 
@@ -79,6 +73,7 @@ class Sends(Observer):
             self._send()
 
 
+@pytest.mark.fault("B4")
 @pytest.mark.parametrize(
     ("to", "step", "number", "testing"),
     [
@@ -109,6 +104,7 @@ def test_a_signal_to_any_rank_stops_all_at_one_step(
     assert crash.final_state(tmp_path) == expected
 
 
+@pytest.mark.fault("B5")
 def test_a_save_that_fails_on_the_main_rank_ends_all(
     tmp_path: Path, expected: dict[str, Any]
 ) -> None:
@@ -146,6 +142,7 @@ class Stops(Observer):
             os.kill(os.getpid(), signal.SIGTERM)
 
 
+@pytest.mark.fault("B6")
 @pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
 def test_a_run_goes_on_on_another_number_of_ranks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, then: int
@@ -210,6 +207,7 @@ def alive(folder: Path) -> list[int]:
     return [pid for pid, _, _ in starts(folder) if Path(f"/proc/{pid}").exists()]
 
 
+@pytest.mark.fault("B3")
 @pytest.mark.slow
 @pytest.mark.parametrize("deed", ["kill 1 5", "kill 0 12", "save 0 6"])
 def test_torchrun_starts_a_killed_rank_again(
@@ -227,6 +225,7 @@ def test_torchrun_starts_a_killed_rank_again(
     assert crash.final_state(folder / "out") == expected
 
 
+@pytest.mark.fault("B4")
 @pytest.mark.slow
 @pytest.mark.parametrize("to", ["torchrun", "rank"])
 def test_torchrun_and_ranks_are_stopped_after_a_checkpoint(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from convnets.training.averaging import epochs_averaged, measure_norms
+from convnets.training.engine import Engine
+from convnets.training.ranks import Ranks
 from convnets.training.state import TrainingState, capture, restore
 from tests.training.pocket import (
     CLASSES,
@@ -67,6 +71,34 @@ def test_statistics_are_measured_without_dropout_and_leave_the_network_as_it_was
     again = weights(model)
     measure_norms(model, images, CPU)
     assert equal(weights(model), again), "measuring twice is measuring once"
+
+
+class Told(Ranks):
+    """A rank of two that hears from the other what ``heard`` holds, and keeps what it says."""
+
+    def __init__(self, heard: list[Tensor] | None = None) -> None:
+        super().__init__(rank=0, world=2)
+        object.__setattr__(self, "heard", heard)
+        object.__setattr__(self, "said", [])
+
+    def summed(self, values: Tensor) -> Tensor:
+        self.said.append(values.clone())  # type: ignore[attr-defined]
+        heard = self.heard  # type: ignore[attr-defined]
+        return values if heard is None else values.add_(heard[len(self.said) - 1])  # type: ignore[attr-defined]
+
+
+def test_two_ranks_measure_what_one_does() -> None:
+    pieces = [batch.images for batch in FixedBatches(samples=40).epoch(0)]
+    blank = pieces[0][:0]
+    model = Normed()
+    one, two, whole = (copy.deepcopy(model) for _ in range(3))
+    other = Told()
+    measure_norms(two, [*pieces[3:], blank], Engine(CPU.device, ranks=other))
+    told = Engine(CPU.device, ranks=Told(other.said))  # type: ignore[attr-defined]
+    measure_norms(one, pieces[:3], told)
+    measure_norms(whole, pieces, CPU)
+    for name in ("running_mean", "running_var"):
+        torch.testing.assert_close(getattr(one[2], name), getattr(whole[2], name))
 
 
 def test_statistics_that_are_frozen_stay() -> None:

@@ -24,6 +24,10 @@ from tests.company import agreed, together
 from tests.training.pocket import CPU, FixedBatch, FixedBatches, Normed, Plain, equal, run, settings
 
 COUNT = 20
+REPLICAS_AND_SHARDS = [
+    pytest.param(False, marks=pytest.mark.fault("B1"), id="replicas"),
+    pytest.param(True, marks=pytest.mark.fault("B2"), id="shards"),
+]
 SINGLE, DOUBLE = 5e-6, 1e-12
 OPTIMIZERS = {"sgd": Sgd(lr=0.1, weight_decay=1e-3), "adamw": AdamW(lr=0.01)}
 
@@ -109,7 +113,7 @@ def settled(optimizer: OptimizerSetting, **changes: object) -> Optimisation:
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.float32])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("sharded", REPLICAS_AND_SHARDS)
 def test_two_ranks_train_as_one(sharded: bool, optimizer: str, kind: torch.dtype) -> None:
     # batches of 8, 8 and 5 images: parts of 4, 4 and 2 or 3
     chosen = settled(OPTIMIZERS[optimizer], clip_norm=0.5, accumulation=2)
@@ -132,7 +136,7 @@ class NormOnly(Plain):
         super().__init__(nn.BatchNorm2d(4, momentum=0.3))
 
 
-@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("sharded", REPLICAS_AND_SHARDS)
 @pytest.mark.parametrize("world", [2, 3])
 def test_batch_normalisation_is_that_of_the_pieces(world: int, sharded: bool) -> None:
     """Weights and running statistics are those of one process that takes a batch in pieces."""
@@ -150,7 +154,7 @@ def test_batch_normalisation_is_that_of_the_pieces(world: int, sharded: bool) ->
     assert distance(floats(whole), expected) > 1e-3  # the pieces matter
 
 
-@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("sharded", REPLICAS_AND_SHARDS)
 def test_a_rank_without_an_image_takes_its_turn(sharded: bool) -> None:
     # 17 images in batches of 8: the last one has one, and the first rank none of it
     chosen = settled(Sgd(lr=0.1))
@@ -168,7 +172,7 @@ def replace_pieces(chosen: Optimisation, pieces: int) -> Optimisation:
     return chosen.model_copy(update={"accumulation": pieces})
 
 
-@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("sharded", REPLICAS_AND_SHARDS)
 def test_what_two_ranks_save_goes_on_on_one_and_on_two(tmp_path: Path, sharded: bool) -> None:
     chosen = settled(AdamW(lr=0.01), accumulation=2)
     whole, losses = trained(Ranks(), NormOnly, chosen)
@@ -199,7 +203,7 @@ def test_what_two_ranks_save_goes_on_on_one_and_on_two(tmp_path: Path, sharded: 
     assert max(rest(Ranks())) <= SINGLE
 
 
-@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("sharded", REPLICAS_AND_SHARDS)
 def test_a_run_that_goes_on_has_the_bits_of_one_that_never_stopped(
     tmp_path: Path, sharded: bool
 ) -> None:
@@ -245,7 +249,7 @@ class Aided(nn.Module):
         return loss
 
 
-@pytest.mark.parametrize("sharded", [False, True])
+@pytest.mark.parametrize("sharded", REPLICAS_AND_SHARDS)
 @pytest.mark.parametrize("weight", [None, 0.3])
 def test_auxiliary_heads_count_or_are_left_alone(weight: float | None, sharded: bool) -> None:
     chosen = settled(Sgd(lr=0.1), auxiliary_weight=weight)
@@ -258,6 +262,7 @@ def test_auxiliary_heads_count_or_are_left_alone(weight: float | None, sharded: 
     assert agreed(2, work) <= SINGLE
 
 
+@pytest.mark.fault("B1")
 def test_memory_short_on_one_rank_splits_batches_on_all() -> None:
     chosen = settled(Sgd(lr=0.1))
     state, _ = trained(Ranks(), Plain, replace_pieces(chosen, 8))
@@ -291,6 +296,7 @@ def test_memory_short_on_one_rank_splits_batches_on_all() -> None:
     assert "out of memory with one image at a time" in found[0][1]
 
 
+@pytest.mark.fault("B1")
 def test_a_pixel_that_is_no_number_stops_all_ranks_and_is_named() -> None:
     class Spoilt(Parts):
         def epoch(self, epoch: int, start: int = 0) -> Iterator[FixedBatch]:
@@ -312,6 +318,7 @@ def test_a_pixel_that_is_no_number_stops_all_ranks_and_is_named() -> None:
     assert f"samples {', '.join(map(str, spoilt))}, ..." in first
 
 
+@pytest.mark.fault("B1")
 def test_evaluation_counts_each_sample_once() -> None:
     torch.manual_seed(5)
     model = Plain()

@@ -74,6 +74,7 @@ def test_a_value_out_of_bounds_is_refused_by_its_field(path: str, value: object)
     ("changes", "says"),
     [
         ({"ema_decay": 0.9, "swa_start": 0.5}, "a run keeps one average"),
+        ({"binary_threshold": 0.2}, "loss is not binary"),
         ({"progressive": {"dropout_from": 0.1}}, "dropout, where it ends, is not"),
         ({"schedule": {"kind": "steps", "rates": [0.5]}}, "1 rates for 2 milestones"),
         ({"optimizer": {"kind": "lars", "lr": 1, "decay_vectors": True}}, "decay_vectors"),

@@ -16,6 +16,7 @@ from PIL import Image
 from convnets.errors import UsageError
 from convnets.visualize import figures
 from convnets.visualize.arrays import Picture
+from convnets.visualize.evolution import Evolution
 from convnets.visualize.sheets import Row, Scale, encoded, mosaic, rgb, scale_of, sheet
 from convnets.visualize.top_patches import TopPatches
 
@@ -203,6 +204,37 @@ def test_beyond_an_images_edge_a_patch_is_white() -> None:
     assert (shown[: 2 * times, : 6 * times] == 1).all()
     seen = figures.pixels(found.patches.values[0, 0], MEAN, DEVIATION)
     np.testing.assert_allclose(shown[2 * times : 6 * times : times, : 6 * times : times], seen[2:])
+
+
+def test_a_patch_that_excites_nothing_is_not_shown() -> None:
+    found = top()
+    found.strengths.values[1, 8] = 0
+    figure = figures.top_figure(found, MEAN, DEVIATION, title="A")
+    for axes in figure.axes[2:4]:  # the second unit's patches and projections
+        shown = axes.images[0].get_array()
+        assert shown is not None
+        assert (shown[-24:, -24:] == 1).all()
+        assert (shown[-24:, :24] < 1).any()
+
+
+def test_an_evolution_has_a_column_a_checkpoint_and_two_rows_a_unit() -> None:
+    tops = (top(), top(), top())
+    tops[1].strengths.values[2, 0] = 0
+    found = Evolution(("step 1", "step 20", "the last"), tops)
+    figure = figures.evolution_figure(found, MEAN, DEVIATION, title="A")
+    assert len(figure.axes) == 3 * 2 * 4
+    words = [text.get_text() for text in figure.texts]
+    assert [word for word in words if word.startswith(("step", "the last"))] == list(found.names)
+    assert [word for word in words if word.startswith("unit")] == [
+        f"unit {u}" for u in (0, 3, 5, 7)
+    ]
+    shown = [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    np.testing.assert_allclose(
+        shown[6], figures.pixels(tops[0].patches.values[1, 0], MEAN, DEVIATION), atol=1e-6
+    )
+    assert (shown[13] == 1).all()
+    assert (shown[16] == 1).all()
+    assert (shown[12] < 1).any()
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def command(
     if json:
         show(to_json(shipment.model_dump(mode="json")))
     elif csv:
-        show(records_csv([form.model_dump(mode="json") for form in shipment.forms]).rstrip())
+        show(records_csv([form.row() for form in shipment.forms]).rstrip())
     else:
         show(shipped_sheet(shipment).table())
     say(f"{shipment.model}: {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from convnets.cli.asked import Asked, Drawn, layer_of, size_of
+from convnets.cli.asked import Asked, Drawn, layer_of
 from convnets.cli.console import tracked
 from convnets.cli.seeing import Scan, Seen, checkpoints_in, named
 from convnets.errors import UsageError
@@ -92,7 +92,7 @@ def draw_evolution(seen: Seen, asked: Asked) -> Drawn:
                 raise UsageError(f"{path}: of another network or data set than the first")
             yield named(path), loaded.network.state_dict()
 
-    units = asked.units or tuple(range(min(FOLLOWED_UNITS, size_of(seen, layer))))
+    units = asked.units or _responding(seen, scan, layer, FOLLOWED_UNITS)
     found = evolution.evolution(seen.network, states(), scan.inputs, layer, units)
     title = f"{seen.about.model}: what excites {layer} most in {scan.image_set.name}, over training"
     figure = figures.evolution_figure(found, seen.about.mean, seen.about.deviation, title=title)
@@ -111,10 +111,16 @@ def draw_evolution(seen: Seen, asked: Asked) -> Drawn:
     return Drawn(figure, record)
 
 
+def _responding(seen: Seen, scan: Scan, layer: str, count: int) -> tuple[int, ...]:
+    """The first units of a layer that anything excites, and others if they are too few."""
+    strongest = filters.dead_filters(seen.network, scan.inputs(), layer).strongest
+    return tuple(sorted(np.argsort(strongest <= 0, kind="stable")[:count].tolist()))
+
+
 def draw_top(seen: Seen, asked: Asked) -> Drawn:
     """The patches of a data set that excite a layer's units most, beside their projections."""
     layer, scan = layer_of(seen, asked), asked.scan(seen)
-    units = asked.units or tuple(range(min(SHOWN_UNITS, size_of(seen, layer))))
+    units = asked.units or _responding(seen, scan, layer, SHOWN_UNITS)
     found = top_patches.top_patches(seen.network, scan.inputs(), layer, units)
     title = f"{seen.about.model}: what excites {layer} most in {scan.image_set.name}"
     figure = figures.top_figure(found, seen.about.mean, seen.about.deviation, title=title)

@@ -47,13 +47,14 @@ def kept_scales(
 ) -> dict[str, Tensor]:
     """The channels that stay, rising, where one threshold on their scales keeps a share of all.
 
-    Layers without batch normalisation keep all; of any other, the largest scale stays. Raises
+    Layers without such a scale keep all; of any other, the largest scale stays. Raises
     ``UsageError`` where there is no layer with one.
     """
     if not 0 < share <= 1:
         raise UsageError(f"the share to keep is {share}; it is above 0 and at most 1")
     spaces = free_spaces(network) if spaces is None else spaces
-    scales = {name: norm_scales(network, space) for name, space in spaces.items() if space.norms}
+    measured = {name: norm_scales(network, space) for name, space in spaces.items()}
+    scales = {name: own for name, own in measured.items() if own is not None}
     if not scales:
         raise UsageError("no channel that can go has a batch normalisation; rank by filters")
     every = torch.cat(list(scales.values()))
@@ -70,10 +71,14 @@ def filter_norms(network: ConvNet, space: Space) -> Tensor:
     return torch.stack([weight.abs().flatten(1).sum(1) for weight in weights]).sum(0)
 
 
-def norm_scales(network: ConvNet, space: Space) -> Tensor:
-    """Absolute scale of each channel in normalisation (channels,); the product of several."""
-    weights = [network.get_parameter(f"{norm}.weight").detach().abs() for norm in space.norms]
-    return torch.stack(weights).prod(0)
+def norm_scales(network: ConvNet, space: Space) -> Tensor | None:
+    """Absolute scale of each channel in normalisation (channels,), the product of several.
+
+    None where no batch normalisation with a scale sees the channels.
+    """
+    norms = (network.get_submodule(name) for name in space.norms)
+    weights = [norm.weight for norm in norms if isinstance(norm.weight, Tensor)]
+    return torch.stack(weights).detach().abs().prod(0) if weights else None
 
 
 def prune_channels(

@@ -164,7 +164,7 @@ def _matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
     """The names that match a pattern; raises ``UnknownName`` for one that matches none."""
     names = list(names)
     found: set[str] = set()
-    for pattern in patterns:
+    for pattern in patterns if names else ():
         matching = fnmatch.filter(names, pattern)
         if not matching:
             raise UnknownName("layer", pattern, names)

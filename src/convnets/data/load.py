@@ -9,6 +9,7 @@ from convnets.data.known import KNOWN, load_known, read_from
 from convnets.data.listing import read_listing
 from convnets.data.parquet import read_parquet
 from convnets.data.sets import ImageSet, OnError, Progress
+from convnets.data.shards import are_shards, read_shards
 from convnets.errors import BadData, UnknownName, UsageError
 from convnets.files import walk
 
@@ -25,7 +26,8 @@ def load_data(
     A known name wins over a folder of the same name (write ``./mnist`` for that). A known set is
     looked for below ``data_dir``, ``$CONVNETS_DATA`` and the user's cache, in every form it is
     distributed in, and downloaded where it is missing. A path is a folder of class folders, a
-    folder with a known set's own files, a CSV file, or hub-layout Parquet.
+    folder with a known set's own files, a CSV file, or hub-layout Parquet; what outgrows memory is
+    read in place (``read_shards``), from a folder of tar shards or a URL.
 
     ``on_error`` says what an unreadable image does: "fail" raises ``BadData`` that names all of
     them, "skip" leaves them out and lists them in ``skipped``. Raises ``UnknownName``, ``BadData``
@@ -35,6 +37,8 @@ def load_data(
         raise UsageError(f"on_error is {on_error!r}; it is 'fail' or 'skip'")
     if name_or_path in KNOWN:
         return load_known(name_or_path, data_dir=data_dir, on_error=on_error, progress=progress)
+    if are_shards(name_or_path):
+        return read_shards(name_or_path, on_error=on_error, progress=progress)
     path = Path(name_or_path)
     if not path.exists():
         raise UnknownName("data set or path", name_or_path, KNOWN)

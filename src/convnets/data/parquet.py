@@ -77,18 +77,28 @@ def _read_table(path: Path) -> tuple[pyarrow.Table, tuple[str, ...]]:
     """Read the image and label columns, and the class names (empty where the file has none)."""
     try:
         with pyarrow.parquet.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            image = _column(path, schema.names, IMAGE_COLUMNS)
-            label = _column(path, schema.names, LABEL_COLUMNS)
+            image, label = image_and_label(path, file.schema_arrow)
+            names = class_names(file.schema_arrow, label)
             table = file.read(columns=[image, label])
-            metadata = (schema.metadata or {}).get(b"huggingface", b"{}")
-            features = json.loads(metadata).get("info", {}).get("features", {})
-            names = features.get(label, {}).get("names", ())
     except (pyarrow.ArrowException, OSError, ValueError, AttributeError) as error:
         raise BadData(f"{path}: cannot read as hub-layout Parquet: {error}") from error
+    return table.rename_columns(["image", "label"]), names
+
+
+def image_and_label(path: Path, schema: pyarrow.Schema) -> tuple[str, str]:
+    """The columns that hold the images and their labels; raises ``BadData``."""
+    image, label = (_column(path, schema.names, w) for w in (IMAGE_COLUMNS, LABEL_COLUMNS))
+    return image, label
+
+
+def class_names(schema: pyarrow.Schema, label: str) -> tuple[str, ...]:
+    """Class names from the hub's metadata, none where there are none; raises ``ValueError``."""
+    metadata = (schema.metadata or {}).get(b"huggingface", b"{}")
+    features = json.loads(metadata).get("info", {}).get("features", {})
+    names = features.get(label, {}).get("names", ())
     if not all(isinstance(name, str) for name in names):
-        raise BadData(f"{path}: class names in its metadata are not text")
-    return table.rename_columns(["image", "label"]), tuple(names)
+        raise ValueError("class names in its metadata are not text")
+    return tuple(names)
 
 
 def _column(path: Path, present: Sequence[str], wanted: Sequence[str]) -> str:

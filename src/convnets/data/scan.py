@@ -79,7 +79,7 @@ def scanned_set(
         else:
             found.append(result)
     if bad and on_error == "fail":
-        raise BadData(_unreadable(source, bad))
+        raise BadData(unreadable(source, bad))
     labels = np.array([one.candidate.label for one in found], dtype=np.int64)
     if found and found[0].candidate.test is None:
         test = held_out(labels, [one.digest for one in found], classes, source)
@@ -158,7 +158,8 @@ def _examine(candidate: Candidate) -> Found | BadImage:
     )
 
 
-def _unreadable(source: str, bad: Sequence[BadImage]) -> str:
+def unreadable(source: str, bad: Sequence[BadImage]) -> str:
+    """What to say of a set with images that cannot be read."""
     named = "; ".join(str(error) for error in bad)
     return (
         f"{source}: {len(bad)} unreadable image{'s' * (len(bad) > 1)}: {named}; "

@@ -58,10 +58,10 @@ class ImageFiles:
     (height, width) where all images share it.
     """
 
-    paths: tuple[Path, ...]
+    paths: Sequence[Path]
     labels: np.ndarray
     channels: int
-    digests: tuple[bytes, ...] = ()
+    digests: Sequence[bytes] = ()
     image_size: tuple[int, int] | None = None
     contents: Sequence[bytes] | None = None
 

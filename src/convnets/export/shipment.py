@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -32,6 +32,10 @@ class Shipped(Record):
     batch_latency: float
     files: tuple[str, ...]
     refused: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """The record for CSV."""
+        return {**self.model_dump(exclude={"key"}), "files": " ".join(self.files)}
 
 
 class Shipment(Record):

@@ -16,10 +16,10 @@ from convnets.report.tables import pairs
 
 Cost = Callable[[Shipped], float]
 COSTS: dict[str, tuple[str, Cost]] = {
-    "accuracy-size.png": ("size of the file in MB", lambda form: form.size / 1e6),
-    "accuracy-latency.png": ("milliseconds for one image", lambda form: 1e3 * form.latency),
+    "accuracy-size.png": ("bytes of the file", lambda form: form.size),
+    "accuracy-latency.png": ("microseconds for one image", lambda form: 1e6 * form.latency),
 }
-ONE_PLACE = 1.03  # costs that differ by less than this factor share a label
+SMALLER_DISCS = 16  # by which the area falls: forms lie close to each other
 
 
 def exported_table(record: Mapping[str, Any]) -> Table:
@@ -84,30 +84,23 @@ def shipped_sheet(shipment: Shipment) -> Sheet:
 
 def shipped_charts(shipment: Shipment) -> dict[str, bytes]:
     """Accuracy against size and against latency: PNG files' contents by name."""
-    source = f"{plural(shipment.test_images, 'test image')} of {shipment.data}"
-    return {
-        name: picture(
-            accuracy_against(places(shipment.forms, cost), title, source, log=True), "png"
-        )
-        for name, (title, cost) in COSTS.items()
-    }
+    images = plural(shipment.test_images, "test image")
+    accuracy = f"top-1 accuracy in percent, {images} of {shipment.data}"
+    largest = SMALLER_DISCS * max(form.size for form in shipment.forms)
+    charts = {}
+    for name, (title, cost) in COSTS.items():
+        points = places(shipment.forms, cost)
+        figure = accuracy_against(points, title, accuracy, log=True, largest=largest)
+        charts[name] = picture(figure, "png")
+    return charts
 
 
 def places(forms: Sequence[Shipped], cost: Cost) -> list[Point]:
-    """A point for each form, or for several that lie in one place; its area is the file's size."""
-    groups: list[list[Shipped]] = []
-    for form in sorted(forms, key=lambda each: (each.top1, cost(each))):
-        last = groups[-1][-1] if groups else None
-        if last and last.top1 == form.top1 and cost(form) <= cost(last) * ONE_PLACE:
-            groups[-1].append(form)
-        else:
-            groups.append([form])
+    """A point for each form, or for several in one place; its area is the file's size."""
+    found: dict[tuple[float, float], list[Shipped]] = {}
+    for form in forms:
+        found.setdefault((cost(form), 100 * form.top1), []).append(form)
     return [
-        Point(
-            "\n".join(form.form for form in group),
-            cost(group[0]),
-            100 * group[0].top1,
-            group[0].size,
-        )
-        for group in groups
+        Point(", ".join(form.form for form in group), *place, group[0].size)
+        for place, group in found.items()
     ]

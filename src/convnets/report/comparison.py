@@ -1,4 +1,4 @@
-"""Charts that compare networks before any training; matplotlib is imported when one is drawn."""
+"""Charts that compare networks; matplotlib is imported when one is drawn."""
 
 from __future__ import annotations
 
@@ -69,17 +69,20 @@ def _short(layer: LayerCost) -> str:
     return ".".join(parts[-3:])
 
 
-def accuracy_against(points: Sequence[Point], cost: str, accuracy: str, *, log: bool) -> Figure:
+def accuracy_against(
+    points: Sequence[Point], cost: str, accuracy: str, *, log: bool, largest: int | None = None
+) -> Figure:
     """Accuracy against a cost, the parameters as area, and the networks that no other beats.
 
     ``cost`` and ``accuracy`` are the titles of the axes. Beyond ``MOST_NAMES`` points, those alone
-    are named that no other beats.
+    are named that no other beats. ``largest`` is what a disc of the usual largest size stands for;
+    without it that is the largest point.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.add_subplot()
-    largest = max(point.params for point in points)
+    largest = largest or max(point.params for point in points)
     ordered = sorted(points, key=lambda point: -point.params)
     axes.scatter(
         [point.cost for point in ordered],

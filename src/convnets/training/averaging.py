@@ -70,13 +70,11 @@ def measure_norms(
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the mean of all batches so far
-            norm.train()
         for batch in engine.ranks.own(images) if norms else ():
+            for norm in norms:  # a rank without images takes its turn, and measures nothing
+                norm.train(len(batch) > 0)
             with engine.autocast():
-                if len(batch):
-                    model(batch)
-                else:  # a rank without images takes its turn, and measures nothing
-                    copy.deepcopy(model).eval()(batch.new_zeros(1, *batch.shape[1:]))
+                model(batch if len(batch) else batch.new_zeros(1, *batch.shape[1:]))
             between()
         for norm in norms if engine.ranks.world > 1 else ():
             _merge(norm, engine.ranks)
@@ -86,9 +84,11 @@ def measure_norms(
             norm.eval()
 
 
-def _merge(norm: nn.Module, ranks: Ranks) -> None:
+def _merge(norm: nn.BatchNorm1d | nn.BatchNorm2d, ranks: Ranks) -> None:
     """Make a norm's statistics the mean over the batches of all ranks."""
-    own = norm.num_batches_tracked.float()  # type: ignore[operator]
+    assert norm.num_batches_tracked is not None
+    own = norm.num_batches_tracked.float()
     total = ranks.summed(own.clone())
     for value in (norm.running_mean, norm.running_var):
-        ranks.summed(value.mul_(own)).div_(total)  # type: ignore[operator]
+        assert value is not None
+        ranks.summed(value.mul_(own)).div_(total)

@@ -207,13 +207,11 @@ class Optimisation(Record):
     progressive: Progressive | None = None
 
     @model_validator(mode="after")
-    def _one_average(self) -> Self:
+    def _what_is_set_has_an_effect(self) -> Self:
         if self.ema_decay is not None and self.swa_start is not None:
             raise ValueError("ema_decay and swa_start are both set; a run keeps one average")
-        return self
-
-    @model_validator(mode="after")
-    def _growing_dropout_has_an_end(self) -> Self:
+        if self.binary_threshold is not None and self.loss != "binary":
+            raise ValueError("binary_threshold is set and loss is not binary")
         growing = self.progressive is not None and self.progressive.dropout_from is not None
         if growing and self.dropout is None:
             raise ValueError("progressive.dropout_from is set and dropout, where it ends, is not")

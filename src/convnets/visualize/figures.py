@@ -150,25 +150,33 @@ def top_figure(
     """Unit by unit, the patches that excite it most beside their projections, as in Figure 2 of
     Zeiler and Fergus (2013); each unit's projections are on its own scale.
 
-    Of a patch that reaches past an edge of its image, what lies outside is white.
+    Of a patch that reaches past an edge of its image, what lies outside is white, and so is a patch
+    with an activation of 0.
     """
-    outside = (found.patches.values == 0).all(axis=2)[..., None]
-    patches = rgb(pixels(found.patches.values, mean, deviation))
-    back = np.stack([in_colour(unit)[0] for unit in found.projections.values])
-    columns = math.ceil(math.sqrt(outside.shape[1]))
-    shown = [
-        [mosaic(np.where(hidden, 1, tiles), columns) for tiles in (seen, projected)]
-        for seen, projected, hidden in zip(patches, back, outside, strict=True)
-    ]
+    columns = math.ceil(math.sqrt(found.images.shape[1]))
+    pairs = zip(*_tiles(found, mean, deviation), strict=True)
+    shown = [[mosaic(tiles, columns) for tiles in pair] for pair in pairs]
     strongest = zip(found.units, found.strengths.values[:, 0], strict=True)
     heads = [(f"unit {unit}: up to {most:.3g}", "projections") for unit, most in strongest]
     rows = []
     for start in range(0, len(shown), ABREAST):
-        pairs = slice(start, start + ABREAST)
-        pictures, above = (tuple(chain(*each[pairs])) for each in (shown, heads))
+        some = slice(start, start + ABREAST)
+        pictures, above = (tuple(chain(*each[some])) for each in (shown, heads))
         rows.append(Row(pictures, heads=above, framed=False))
     note = f"{found.patches.about}, the strongest first, and their deconvnet projections"
     return sheet(rows, title=title, note=note)
+
+
+def _tiles(
+    found: TopPatches, mean: Sequence[float], deviation: Sequence[float]
+) -> tuple[Array, Array]:
+    """Patches and projections (unit, rank, height, width, 3), white where there is nothing."""
+    nothing = (found.patches.values == 0).all(axis=2)[..., None]
+    nothing = nothing | (found.strengths.values == 0)[..., None, None, None]
+    patches = rgb(pixels(found.patches.values, mean, deviation))
+    back = np.stack([in_colour(unit)[0] for unit in found.projections.values])
+    white = np.float32(1)
+    return np.where(nothing, white, patches), np.where(nothing, white, back)
 
 
 def evolution_figure(
@@ -176,15 +184,13 @@ def evolution_figure(
 ) -> Figure:
     """Unit by unit, from one checkpoint to the next, the patch with the strongest activation and
     its projection below, each projection on its own scale, as in Figure 4 of Zeiler and Fergus."""
+    tiles = [_tiles(top, mean, deviation) for top in found.tops]
     rows = []
     for index, unit in enumerate(found.tops[0].units):
-        seen = [rgb(pixels(top.patches.values[index], mean, deviation))[0] for top in found.tops]
-        back = [in_colour(top.projections.values[index])[0][0] for top in found.tops]
+        seen, back = (tuple(each[index, 0] for each in kind) for kind in zip(*tiles, strict=True))
         heads = () if index else found.names
-        rows += [Row(tuple(seen), f"unit {unit}", heads), Row(tuple(back))]
-    note = (
-        f"{found.tops[0].projections.about.replace('activations', 'activation')}, below its patch"
-    )
+        rows += [Row(seen, f"unit {unit}", heads), Row(back)]
+    note = "the patch of the strongest activation, and below it its deconvnet projection"
     return sheet(rows, title=title, note=note, height=SIDE / 2)
 
 
