@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,38 +68,8 @@ def checked(name: str, loaded: LoadedModel, images: Tensor, seed: int) -> dict[s
     return found
 
 
-def table(record: Mapping[str, Any]) -> str:
-    """The record as a Markdown table: means over seeds, their deviation, and how many passed."""
-
-    def cell(runs: Sequence[Mapping[str, Any]]) -> str:
-        values = [run["value"] for run in runs]
-        passed = sum(run["passed"] for run in runs)
-        spread = f"{statistics.mean(values):.2f} ± {statistics.stdev(values):.2f}"
-        return f"{spread}, {passed} of {len(runs)}"
-
-    random = {
-        kind: statistics.mean(
-            area
-            for each in record["methods"].values()
-            for run in each
-            for area in run[kind]["random"]
-        )
-        for kind in CHECKS[:2]
-    }
-    lines = [
-        "| method | deletion | insertion | randomisation |",
-        "| --- | --- | --- | --- |",
-        *(
-            f"| {name} | {' | '.join(cell([run[kind] for run in runs]) for kind in CHECKS)} |"
-            for name, runs in record["methods"].items()
-        ),
-        f"| random order | {random['deletion']:.2f} | {random['insertion']:.2f} | limit {ALIKE} |",
-    ]
-    return "\n".join(lines)
-
-
 def main() -> None:
-    """Check every method with every seed; print the table; write a record."""
+    """Check every method with every seed; print a line each; write a record."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--data", required=True)
@@ -131,7 +99,6 @@ def main() -> None:
         "limit": ALIKE,
         "methods": methods,
     }
-    print(table(record))
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(record, indent=2) + "\n")

@@ -10,6 +10,7 @@ from torch import nn
 
 from convnets import profile
 from convnets.catalog import Family
+from convnets.compress import load_compressed, save_compressed
 from convnets.compress.channels import (
     filter_norms,
     kept_channels,
@@ -172,6 +173,9 @@ def test_a_pruned_network_is_read_back_and_pruned_again(tmp_path: Path) -> None:
     loaded, _ = smaller(loaded, Shrinking(how="svd", keep=0.5))
     save_model(loaded, path)
     assert torch.equal(load_model(path).network(images), loaded.network(images))
+    packed = tmp_path / "small.cnz"
+    save_compressed(packed, loaded.network, loaded.description)
+    assert torch.equal(load_compressed(packed).network(images), loaded.network(images))
 
 
 def test_what_cannot_be_taken_out_is_refused(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_alexnets_linear_layers_have_the_ranks_that_a_share_pays_for() -> None:
     with torch.device("meta"):
         layers = weighted_layers(create_model("alexnet"))
     linear = {name: each for name, each in layers.items() if isinstance(each, nn.Linear)}
-    # 0.2 m n / (m + n), Denton et al. 2014, Section 3.3: a rank costs m + n.
+    # 0.2 m n / (m + n): a rank of an m x n matrix costs m + n weights.
     assert forms_by_share(linear, "svd", 0.2) == {
         "head.fc1": LowRank(rank=567),  # 9216 x 4096
         "head.fc2": LowRank(rank=409),  # 4096 x 4096

@@ -38,10 +38,9 @@ def test_what_the_work_raises_is_raised_in_its_turn(error: Exception) -> None:
             raise error
         return number
 
-    found = []
+    found: list[int] = []
     with pytest.raises(type(error)) as caught:
-        for each in made_ahead(range(20), make):
-            found.append(each)
+        found.extend(made_ahead(range(20), make))
     assert caught.value is error
     assert found == [0, 1, 2, 3, 4]
 
@@ -89,6 +88,6 @@ except threads.EnvironmentFailure as error:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.fault("A9")
 def test_a_thread_that_hangs_does_not_keep_the_process() -> None:
     assert subprocess.run([sys.executable, "-c", PROGRAM], timeout=60, check=False).returncode == 5

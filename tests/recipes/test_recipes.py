@@ -132,7 +132,7 @@ def test_a_small_form_has_a_large_one_of_the_same_year(name: str) -> None:
     assert type(small.schedule) is type(large.schedule)
 
 
-# Each pair must keep lr / batch (Goyal et al. 2017, Section 2.1), or for LAMB and Adam the rate over
+# Each pair keeps rate / batch (Goyal et al. 2017, Section 2.1), or for LAMB and Adam the rate over
 # the batch's root (You et al. 2020, Section 4; Malladi et al. 2022).
 @pytest.mark.parametrize(
     ("name", "power"),

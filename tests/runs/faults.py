@@ -114,7 +114,7 @@ def main(path: str | None = None) -> int:
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     tally, begun = Tally(), time.monotonic()
-    tests = [str(Path(__file__).parents[1] / room) for room in ("runs", "training")]
+    tests = [str(Path(__file__).parents[1] / room) for room in ("runs", "training", "data")]
     options = [
         "-p",
         "tests.runs.faults",

@@ -123,7 +123,9 @@ def interrupted(folder: Path, recipe: Recipe, step: int, number: signal.Signals)
     assert wait(crash.fork(folder, recipe, observer=Ends(step, number))) == code, step
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGTERM]
+)
 @pytest.mark.parametrize("feature", MATRIX, indirect=True)
 def test_a_run_interrupted_again_and_again_ends_with_the_same_bits(
     tmp_path: Path, feature: Recipe, number: signal.Signals

@@ -66,8 +66,11 @@ def finished(model: str, chosen: Recipe, out: Path, stops: tuple[int, ...] = ())
 
 @pytest.mark.parametrize(
     ("model", "chosen"),
-    [("resnet20", GROWING), ("lenet5_modern", MIXED), ("lenet5_modern", PROBED)],
-    ids=["growing", "mixed", "probed"],
+    [
+        pytest.param("resnet20", GROWING, id="growing"),
+        pytest.param("lenet5_modern", MIXED, id="mixed"),
+        pytest.param("lenet5_modern", PROBED, id="probed", marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_run_ends_with_the_same_bits(tmp_path: Path, model: str, chosen: Recipe) -> None:
     whole = finished(model, chosen, tmp_path / "whole")

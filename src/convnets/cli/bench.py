@@ -31,6 +31,7 @@ def command(
     shard: options.Shard = False,
     checkpoint_every: options.CheckpointEvery = None,
     no_weights: options.NoWeights = False,
+    track: options.Track = None,
     images: Annotated[
         int | None, typer.Option(help="Take so many images of each split, for a trial.", min=1)
     ] = None,
@@ -54,6 +55,7 @@ def command(
     from convnets.data.subset import subset
     from convnets.runs import bench, grid
     from convnets.runs.run import Conduct
+    from convnets.runs.tracking import tracked
 
     with company(device, precision, compiled=compiled, sharded=shard) as engine:
         names = grid.matching(models) if models else list(grid.LINEAGE)
@@ -65,7 +67,11 @@ def command(
             return carry_on(
                 campaign, models or (), image_set, out, engine, minutes=minutes, epochs=epochs
             )
-        with progress_bars() as bars:
+        trackers = (track or []) if engine.ranks.main else []
+        with (
+            progress_bars() as bars,
+            tracked(RunProgress(bars, runs=len(names) * seeds), trackers, out) as observer,
+        ):
             outcome = bench(
                 names,
                 image_set,
@@ -78,7 +84,7 @@ def command(
                     keep_weights=not no_weights,
                     command=options.this_command(),
                 ),
-                observer=RunProgress(bars, runs=len(names) * seeds),
+                observer=observer,
             )
         if engine.ranks.main:
             if outcome.results:

@@ -47,6 +47,10 @@ Compile = Annotated[bool, typer.Option("--compile", help="Compile the network wi
 Shard = Annotated[
     bool, typer.Option("--shard", help="Under torchrun, each process keeps a part of the weights.")
 ]
+Track = Annotated[
+    list[Literal["tensorboard", "wandb"]] | None,
+    typer.Option(help="Follow runs there too, in OUT/tensorboard or OUT/wandb."),
+]
 CheckpointEvery = Annotated[
     int | None, typer.Option(help="Steps between checkpoints; 120 seconds without it.", min=1)
 ]

@@ -30,6 +30,7 @@ def command(
     shard: options.Shard = False,
     checkpoint_every: options.CheckpointEvery = None,
     no_weights: options.NoWeights = False,
+    track: options.Track = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a cut-off run, as without it.")
     ] = False,
@@ -45,6 +46,7 @@ def command(
     from convnets.models import find_variant
     from convnets.report.tables import summary
     from convnets.runs import run
+    from convnets.runs.tracking import tracked
 
     with company(device, precision, compiled=compiled, sharded=shard) as engine:
         find_variant(model)
@@ -55,7 +57,8 @@ def command(
             keep_weights=not no_weights,
             command=options.this_command(),
         )
-        with progress_bars() as bars:
+        names = (track or []) if engine.ranks.main else []
+        with progress_bars() as bars, tracked(RunProgress(bars), names, out) as observer:
             result = run.train(
                 model,
                 image_set,
@@ -64,7 +67,7 @@ def command(
                 out=out,
                 engine=engine,
                 conduct=conduct,
-                observer=RunProgress(bars),
+                observer=observer,
             )
         if engine.ranks.main:
             show(result.model_dump_json(indent=2) if json else summary(result, out / result.run))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from convnets.cli import options
@@ -45,7 +46,7 @@ def checked(kind: type[Settings], fields: dict[str, Any]) -> Settings:
         raise UsageError(first_problem(error.errors())) from error
 
 
-def model_file(out: Any) -> None:
+def model_file(out: Path) -> None:
     """Raise ``UsageError`` unless a path is named as a model file is."""
     from convnets.cli.save import SUFFIX
     from convnets.errors import UsageError

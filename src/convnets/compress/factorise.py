@@ -56,8 +56,8 @@ def factorised(layer: Layer, form: Factors, name: str = "layer") -> tuple[nn.Seq
     weight = layer.weight.detach().double()
     match form:
         case LowRank():
-            first, second, error = project(weight, form.rank)
-            weights = {"first": second, "second": first}
+            left, right, error = project(weight, form.rank)
+            weights = {"first": right, "second": left}
             last = "second"
         case Tucker():
             weights, error = _tucker(weight, form)
@@ -102,7 +102,7 @@ def spectrum(matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _tucker(weight: Tensor, form: Tucker) -> tuple[dict[str, Tensor], float]:
-    """Higher-order SVD along outputs and inputs (Tucker-2; Kim et al. 2015, Eq. 2 and 4)."""
+    """Higher-order SVD along outputs and inputs (Tucker-2; Kim et al. 2015, Section 3.1)."""
     of_outputs, of_inputs = (
         spectrum(weight.movedim(mode, 0).flatten(1))[1][:, :rank]
         for mode, rank in ((0, form.outputs), (1, form.inputs))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from convnets.records import EpochRecord, Result
 from convnets.runs.plan import Plan
 from convnets.training.loop import StepReport
@@ -33,3 +36,17 @@ class Observer:
 
     def note(self, text: str) -> None:
         """Something a person should know: a skipped checkpoint, a skipped file."""
+
+
+class Several(Observer):
+    """Tells several observers of everything, in their order."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self.observers = observers
+        for event in vars(Observer):
+            if not event.startswith("_"):
+                setattr(self, event, partial(self._tell, event))
+
+    def _tell(self, event: str, *what: Any, **more: Any) -> None:
+        for observer in self.observers:
+            getattr(observer, event)(*what, **more)

@@ -37,6 +37,9 @@ except ImportError as missing:
     raise EnvironmentFailure("runs need a POSIX system, Linux or macOS") from missing
 
 
+LOG = "metrics.jsonl"
+
+
 class RunFolder:
     """One run on disk. Everything but ``result`` wants the lock held.
 
@@ -47,7 +50,7 @@ class RunFolder:
     def __init__(self, parent: Path, plan: Plan, ranks: Ranks = SOLO) -> None:
         self.plan, self.ranks = plan, ranks
         self.path = Path(parent) / plan.run_name
-        self.metrics = self.path / "metrics.jsonl"
+        self.metrics = self.path / LOG
 
     def result(self) -> Result | None:
         """The finished run's result, or None."""
