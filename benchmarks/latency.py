@@ -1,12 +1,12 @@
 """Milliseconds of an image and of 32: the forms that we ship, our network and timm's, in one run.
 
     pip install -c constraints.txt -e ".[test,openvino]"
-    OMP_NUM_THREADS=2 python -m benchmarks.latency [--repeats 30] [--out results/latency.json]
+    OMP_NUM_THREADS=2 python -m benchmarks.latency [--rounds 5] [--out results/latency.json]
 
 Weights are random: speed does not depend on them. timm's network gets normalised float images in
 its usual layout, as its users write it, and gives logits. Ours get images in bytes and give
-probabilities, so that they normalise as well. Each round runs every form once, in turn; the median
-counts. Agreement is that of probabilities with our network's: the largest difference.
+probabilities, so that they normalise as well. The median counts. What stands behind is the largest
+difference of a probability from our network's.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ NETWORKS = {
     "convnext_tiny": "convnext_tiny",
 }
 SIZE = 224
-BATCH_SIZES = (1, 32)
-WARM_UP = 3
+CALLS = {1: 10, 32: 3}  # of each form in a round, for each batch size
 PEER, OURS = "timm eager", "eager"
 
 
@@ -62,7 +61,7 @@ def peer(name: str) -> Run:
     return run
 
 
-FLOATS = {batch: torch.randn(batch, 3, SIZE, SIZE) for batch in BATCH_SIZES}
+FLOATS = {batch: torch.randn(batch, 3, SIZE, SIZE) for batch in CALLS}
 
 
 def described(name: str) -> ModelDescription:
@@ -134,24 +133,26 @@ def forms(name: str) -> dict[str, Run]:
     }
 
 
-def timed(runs: dict[str, Run], images: np.ndarray, repeats: int) -> dict[str, float]:
-    """Median seconds of each run, all of them once a round."""
-    for run in runs.values():
-        for _ in range(WARM_UP):
-            run(images)
+def timed(runs: dict[str, Run], images: np.ndarray, rounds: int) -> dict[str, float]:
+    """Median seconds of each run: in every round a few calls of each in turn, after one more.
+
+    That one lets the threads of the form before it come to rest.
+    """
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
+    for _ in range(rounds):
         for name, run in runs.items():
-            started = time.perf_counter()
             run(images)
-            times[name].append(time.perf_counter() - started)
+            for _ in range(CALLS[len(images)]):
+                started = time.perf_counter()
+                run(images)
+                times[name].append(time.perf_counter() - started)
     return {name: statistics.median(each) for name, each in times.items()}
 
 
 def main() -> None:
     """Time every form of every network; print a table; write a record."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--networks", nargs="*", default=list(NETWORKS), choices=list(NETWORKS))
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
@@ -163,8 +164,8 @@ def main() -> None:
         expected = ours[OURS](pictures[:8])
         apart = {form: float(abs(run(pictures[:8]) - expected).max()) for form, run in ours.items()}
         row: dict[str, object] = {"network": name, "largest_difference": apart}
-        for batch in BATCH_SIZES:
-            seconds = timed(runs, pictures[:batch], arguments.repeats)
+        for batch in CALLS:
+            seconds = timed(runs, pictures[:batch], arguments.rounds)
             best = min(ours, key=lambda form: seconds[form])
             row[f"batch {batch}"] = {
                 "seconds": seconds,

@@ -109,6 +109,19 @@ class Stopped(ConvnetsError):
         self.exit_code = exit_code
 
 
+def described(error: ConvnetsError) -> dict[str, Any]:
+    """An error as JSON holds it, for another process to raise once more."""
+    return {"kind": type(error).__name__, "text": str(error), "code": error.exit_code}
+
+
+def repeated(told: Mapping[str, Any]) -> ConvnetsError:
+    """The error that was ``described``; its text is made already, so ``__init__`` is passed by."""
+    kind = globals().get(told["kind"], ConvnetsError)
+    error: ConvnetsError = kind.__new__(kind, told["text"])
+    error.exit_code = told["code"]
+    return error
+
+
 def first_problem(problems: Sequence[Mapping[str, Any]]) -> str:
     """The first of the problems that pydantic found in a record: its field, and what is wrong."""
     field = ".".join(str(part) for part in problems[0]["loc"])

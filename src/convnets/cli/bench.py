@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -32,6 +32,16 @@ def command(
     checkpoint_every: options.CheckpointEvery = None,
     no_weights: options.NoWeights = False,
     track: options.Track = None,
+    on: Annotated[
+        Literal["ray"] | None,
+        typer.Option(
+            help="Spread the runs over the Ray cluster at $RAY_ADDRESS, or over this "
+            "machine's cores; nodes share OUT."
+        ),
+    ] = None,
+    gpus_per_run: Annotated[
+        float | None, typer.Option(help="With --on ray: a run's part of a GPU, as 0.5.", min=0)
+    ] = None,
     images: Annotated[
         int | None, typer.Option(help="Take so many images of each split, for a trial.", min=1)
     ] = None,
@@ -50,10 +60,10 @@ def command(
     """
     from convnets.cli.campaigning import carry_on
     from convnets.cli.console import complain, progress_bars
-    from convnets.cli.following import RunProgress, company, data_of_all
+    from convnets.cli.following import RunProgress, company, data_of_all, spread
     from convnets.cli.report import publish
     from convnets.data.subset import subset
-    from convnets.runs import bench, grid
+    from convnets.runs import grid
     from convnets.runs.run import Conduct
     from convnets.runs.tracking import tracked
 
@@ -72,7 +82,7 @@ def command(
             progress_bars() as bars,
             tracked(RunProgress(bars, runs=len(names) * seeds), trackers, out) as observer,
         ):
-            outcome = bench(
+            outcome = spread(on, gpus_per_run)(
                 names,
                 image_set,
                 settings,

@@ -6,7 +6,8 @@ Of several ranks the main one alone speaks.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -15,9 +16,9 @@ from rich.progress import Progress
 from convnets.cli import options
 from convnets.cli.console import Tasks, say
 from convnets.data import ImageSet, load_data
-from convnets.errors import ConvnetsError, printable
+from convnets.errors import ConvnetsError, UsageError, printable
 from convnets.records import EpochRecord, Result
-from convnets.runs import Observer
+from convnets.runs import Bench, Observer, bench
 from convnets.runs.plan import Plan
 from convnets.training.engine import Engine, Precision, choose_engine
 from convnets.training.loop import StepReport
@@ -52,12 +53,25 @@ def data_of_all(ranks: Ranks, name: str, data_dir: Path | None, skip_bad: bool) 
         ranks.barrier()
 
 
+def spread(on: str | None, gpus_per_run: float | None) -> Callable[..., Bench]:
+    """What makes a bench's runs: this process one by one, or a Ray cluster."""
+    if on is None:
+        if gpus_per_run is not None:
+            raise UsageError("--gpus-per-run is for --on ray")
+        return bench
+    from convnets.runs.ray_cluster import bench_on_ray
+
+    return partial(bench_on_ray, gpus=gpus_per_run)
+
+
 class RunProgress(Observer):
-    """Follows runs: a bar for the run and one for its test, and a line for each epoch."""
+    """Follows runs, one by one or several at once: a bar for each, and one for its test."""
 
     def __init__(self, bars: Progress, runs: int = 1) -> None:
         self.bars, self.tasks = bars, Tasks(bars)
-        self.runs, self.run, self.name, self.total = runs, 0, "", 0
+        self.runs, self.run = runs, 0
+        self.called: dict[str, str] = {}
+        self.name, self.total = "", 0
 
     def _say(self, text: str) -> None:
         if self.bars.disable:
@@ -74,6 +88,7 @@ class RunProgress(Observer):
         self.run += 1
         place = f"[{self.run}/{self.runs}] " if self.runs > 1 else ""
         self.name, self.total = f"{place}{plan.model} seed {plan.seed}", total_steps
+        self.called[plan.run_name] = self.name
         if step:
             self._say(f"{self.name}: goes on from step {step} of {total_steps}")
         self.tasks.move(self.name, step, total_steps)
@@ -88,8 +103,10 @@ class RunProgress(Observer):
             self.tasks.drop("  test")
 
     def epoch_done(self, plan: Plan, record: EpochRecord) -> None:
+        name = self.called[plan.run_name]
+        self.tasks.move(name, record.step, record.step * plan.recipe.epochs // record.epoch)
         self._say(
-            f"{self.name}: epoch {record.epoch}/{plan.recipe.epochs}, "
+            f"{name}: epoch {record.epoch}/{plan.recipe.epochs}, "
             f"train loss {record.train_loss:.3f}, test loss {record.test_loss:.3f}, "
             f"top-1 {record.test_top1:.2%}, {record.seconds:.0f} s"
         )
@@ -98,10 +115,10 @@ class RunProgress(Observer):
         if before:
             self.run += 1
             self._say(f"{plan.model} seed {plan.seed}: finished before, top-1 {result.top1:.2%}")
-        self.tasks.drop(self.name)
+        self.tasks.drop(self.called.pop(plan.run_name, ""))
 
     def failed(self, plan: Plan, error: Exception) -> None:
-        self.tasks.drop(self.name)
+        self.tasks.drop(self.called.pop(plan.run_name, ""))
         self._say(f"{plan.model} seed {plan.seed}: failed: {error}")
 
     def note(self, text: str) -> None:

@@ -48,8 +48,8 @@ Shard = Annotated[
     bool, typer.Option("--shard", help="Under torchrun, each process keeps a part of the weights.")
 ]
 Track = Annotated[
-    list[Literal["tensorboard", "wandb"]] | None,
-    typer.Option(help="Follow runs there too, in OUT/tensorboard or OUT/wandb."),
+    list[str] | None,
+    typer.Option(help="Follow runs in tensorboard or wandb too; files in OUT/tensorboard, wandb."),
 ]
 CheckpointEvery = Annotated[
     int | None, typer.Option(help="Steps between checkpoints; 120 seconds without it.", min=1)

@@ -32,10 +32,13 @@ class Folded:
 def fold_norms(network: ConvNet) -> Folded:
     """Return a copy of ``network`` with every norm folded that alone sees a convolution's output.
 
+    Auxiliary heads, which training alone runs, are left out.
     A norm before a convolution, as in pre-activation networks, stays: its shift does not reach the
     zeros with which the convolution pads. So does one behind a sum or a concatenation.
     """
     twin = copy.deepcopy(network).eval()
+    if hasattr(twin, "auxiliary"):
+        del twin.auxiliary
     pairs = list(_pairs(twin))
     for norm_path, conv_path in pairs:
         conv, norm = twin.get_submodule(conv_path), twin.get_submodule(norm_path)
@@ -73,7 +76,7 @@ def _pairs(network: ConvNet) -> Iterator[tuple[str, str]]:
         graph = _Tracer().trace(network.get_submodule(child))
         calls = Counter(node.target for node in graph.nodes if node.op == "call_module")
         for node in graph.nodes:
-            if node.op != "call_module" or not isinstance(modules[node.target], nn.BatchNorm2d):
+            if node.op != "call_module" or not _is_fixed(modules[node.target]):
                 continue
             source = node.args[0]
             while source.op == "call_module" and isinstance(modules[source.target], PASSES_ON):
@@ -84,3 +87,8 @@ def _pairs(network: ConvNet) -> Iterator[tuple[str, str]]:
                 and len(source.users) == calls[source.target] == calls[node.target] == 1
             ):
                 yield f"{child}.{node.target}", f"{child}.{source.target}"
+
+
+def _is_fixed(module: nn.Module) -> bool:
+    """Whether a module is a norm that scales and shifts by fixed numbers in eval mode."""
+    return isinstance(module, nn.BatchNorm2d) and module.running_mean is not None

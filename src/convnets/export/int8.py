@@ -24,6 +24,7 @@ from convnets.export.agreement import spread
 from convnets.export.fitting import FITTED
 from convnets.export.measuring import Progress, in_batches, tested
 from convnets.export.onnx_file import OnnxFile, session, whole_model, written
+from convnets.files import atomic_write
 from convnets.weights.model_file import ModelDescription
 
 CALIBRATION_IMAGES = 256
@@ -119,7 +120,7 @@ def quantised(network: ModelProto, images: Iterable[np.ndarray]) -> ModelProto:
     level = logger.level
     with tempfile.TemporaryDirectory(prefix="convnets-") as folder:
         float_path, ready_path, int8_path = (Path(folder) / name for name in ("f", "r", "q"))
-        float_path.write_bytes(network.SerializeToString())
+        atomic_write(float_path, network.SerializeToString())
         try:
             logger.setLevel(logging.ERROR)  # its remarks are advice for other forms
             quant_pre_process(float_path, ready_path, skip_symbolic_shape=True)

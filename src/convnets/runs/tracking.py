@@ -7,9 +7,9 @@ import importlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from convnets.errors import EnvironmentFailure
+from convnets.errors import EnvironmentFailure, UnknownName
 from convnets.files import refusals
 from convnets.records import EpochRecord, Result
 from convnets.runs.observer import Observer, Several
@@ -17,7 +17,6 @@ from convnets.runs.plan import Plan
 from convnets.runs.store import LOG
 from convnets.training.loop import StepReport
 
-Tracker = Literal["tensorboard", "wandb"]
 PROJECT = "convnets"
 STEP = {
     "train/loss": "loss",
@@ -33,14 +32,17 @@ EPOCH = {
 
 
 @contextlib.contextmanager
-def tracked(observer: Observer, names: Sequence[Tracker], out: Path) -> Iterator[Observer]:
+def tracked(observer: Observer, names: Sequence[str], out: Path) -> Iterator[Observer]:
     """An observer that tells ``observer``, and for each name a tracker, of the runs in ``out``.
 
     Trackers' files go to ``out/NAME``; they are closed at the end, however a run ends. Raises
-    ``EnvironmentFailure`` where what a name needs is not installed.
+    ``UnknownName``, and ``EnvironmentFailure`` where what a name needs is not installed.
     """
-    kinds: dict[Tracker, Callable[[Path], TensorBoard | WeightsAndBiases]]
+    kinds: dict[str, Callable[[Path], TensorBoard | WeightsAndBiases]]
     kinds = {"tensorboard": TensorBoard, "wandb": WeightsAndBiases}
+    for name in names:
+        if name not in kinds:
+            raise UnknownName("tracker", name, kinds)
     trackers = [kinds[name](out) for name in dict.fromkeys(names)]
     try:
         yield Several(observer, *trackers)
@@ -49,7 +51,7 @@ def tracked(observer: Observer, names: Sequence[Tracker], out: Path) -> Iterator
             tracker.close()
 
 
-def _needed(module: str, name: Tracker) -> Any:
+def _needed(module: str, name: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:

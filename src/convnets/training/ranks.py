@@ -17,8 +17,13 @@ from torch import distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
-from convnets import errors
-from convnets.errors import ConvnetsError, EnvironmentFailure, UsageError
+from convnets.errors import (
+    ConvnetsError,
+    EnvironmentFailure,
+    UsageError,
+    described,
+    repeated,
+)
 from convnets.files import parse_json, to_json
 
 Thing = TypeVar("Thing")
@@ -88,17 +93,17 @@ class Ranks:
         """
         if self.world == 1:
             return work()
-        told: dict[str, Any] = {"error": "EnvironmentFailure", "text": "the main rank failed"}
+        told: dict[str, Any] = {"error": described(EnvironmentFailure("the main rank failed"))}
         try:
             if self.main:
                 told = {"value": work()}
         except ConvnetsError as error:
-            told = {"error": type(error).__name__, "text": str(error), "code": error.exit_code}
+            told = {"error": described(error)}
             raise
         finally:
             told = self._from_main(told)
         if "error" in told:
-            raise _repeated(told)
+            raise repeated(told["error"])
         return told["value"]
 
     def _from_main(self, value: Any) -> Any:
@@ -173,14 +178,6 @@ def _encoded(value: Any) -> Tensor:
 
 def _decoded(text: Tensor) -> Any:
     return parse_json(text.numpy().tobytes())
-
-
-def _repeated(told: Mapping[str, Any]) -> ConvnetsError:
-    """The main rank's error once more; its text is made already, so ``__init__`` is passed by."""
-    kind = getattr(errors, told["error"], ConvnetsError)
-    error: ConvnetsError = kind.__new__(kind, told["text"])
-    error.exit_code = told.get("code", error.exit_code)
-    return error
 
 
 @contextlib.contextmanager
