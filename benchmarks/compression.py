@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from convnets import runs
-from convnets.compress import Compressed, Observer, Settings, compress
+from convnets.compress import Compressed, Observer, Settings, compress, load_any
 from convnets.data import ImageArrays, ImageSet, load_data
 from convnets.data.augment import Augmentation
 from convnets.data.sets import image_set
@@ -30,53 +30,74 @@ from convnets.recipes import load_recipe, with_changes
 from convnets.runs.machine import this_machine
 from convnets.training.engine import choose_engine
 from convnets.training.settings import AdamW, Cosine, Optimisation
-from convnets.weights import load_model
 
 HELD_OUT = 5_000
 
 
 @dataclass(frozen=True)
+class Way:
+    """How a network is compressed, trained or as another way has left it."""
+
+    settings: Settings
+    after: str | None = None
+
+
+@dataclass(frozen=True)
 class Experiment:
-    """A network's data, how it is trained before, and the ways in which it is compressed."""
+    """A network's data, what its training changes of the baseline recipe, and the ways."""
 
     data: str
     reference: tuple[str, ...]
-    ways: dict[str, Settings]
+    ways: dict[str, Way]
 
 
 def training(epochs: int, rate: float) -> Optimisation:
-    """The baseline's training at another rate, for a stage."""
+    """The baseline's training at another rate, the weights averaged."""
     return Optimisation(
         epochs=epochs,
         batch_size=128,
         optimizer=AdamW(lr=rate),
         schedule=Cosine(),
         clip_norm=1.0,
+        ema_decay=0.998,
     )
 
 
-def lenet_ways() -> dict[str, Settings]:
-    """The paper's shares and bits (Han et al. 2015, Table 4), and fewer of both."""
-    paper = Settings(
-        keep=(
-            ("features.stem.conv", 0.66),
-            ("features.stage1.conv", 0.12),
-            ("head.fc1", 0.08),
-            ("head.output", 0.19),
-        ),
-        rounds=2,
-        conv_bits=8,
-        linear_bits=5,
-        pruning=training(2, 1e-3),
-        sharing=training(1, 1e-4),
-        augmentation=Augmentation(padding=4, padding_mode="zero"),
+def lenet(keep: dict[str, float], **changes: Any) -> Settings:
+    """LeNet-5's settings: what each layer keeps, and what else one way has of its own."""
+    return Settings(
+        keep=tuple(keep.items()),
+        half=True,
+        pruning=training(3, 2e-3),
+        sharing=training(1, 3e-4),
+        augmentation=Augmentation(padding=2, padding_mode="zero"),
+        **changes,
     )
-    return {"paper": paper}
 
 
 EXPERIMENTS = {
     "lenet5_caffe": Experiment(
-        data="mnist", reference=("epochs=8", "input_size=28"), ways=lenet_ways()
+        data="mnist",
+        reference=("epochs=8", "input_size=28", "augmentation.padding=2"),
+        ways={
+            "as accurate": Way(
+                lenet(
+                    {"*.stage1.*": 0.5, "head.fc1": 0.025, "head.output": 0.5},
+                    rounds=2,
+                    conv_bits=5,
+                    linear_bits=4,
+                )
+            ),
+            "smaller": Way(
+                lenet(
+                    {"*.stem.*": 0.8, "*.stage1.*": 0.3, "head.fc1": 0.01, "head.output": 0.4},
+                    rounds=1,
+                    conv_bits=4,
+                    linear_bits=3,
+                ),
+                after="as accurate",
+            ),
+        },
     ),
 }
 
@@ -105,23 +126,25 @@ def measure(model: str, images: ImageSet, seed: int, work: Path) -> dict[str, Co
     engine = choose_engine("cpu")
     recipe = with_changes(load_recipe("baseline"), list(experiment.reference))
     reference = runs.train(model, images, recipe, seed=seed, out=work, engine=engine)
+    files = {None: work / reference.run}
     found = {}
-    for way, settings in experiment.ways.items():
-        record = work / f"{reference.run}-{way}.json"
+    for name, way in experiment.ways.items():
+        files[name] = work / f"{reference.run}-{name.replace(' ', '-')}.cnz"
+        record = files[name].with_suffix(".json")
         if not record.exists():
-            out = record.with_suffix(".cnz")
-            out.unlink(missing_ok=True)  # written, but cut off before its record was
+            files[name].unlink(missing_ok=True)  # written, but cut off before its record was
             done = compress(
-                load_model(work / reference.run),
+                load_any(files[way.after]),
                 images,
-                settings.model_copy(update={"seed": seed}),
-                out,
+                way.settings.model_copy(update={"seed": seed}),
+                files[name],
                 engine=engine,
                 observer=Lines(),
             )
+            done = done.model_copy(update={"top1_before": reference.top1})
             atomic_write(record, done.model_dump_json(indent=2) + "\n")
-        found[way] = Compressed.model_validate(read_json(record))
-        print(f"seed {seed}, {way}: {in_words(found[way])}", flush=True)
+        found[name] = Compressed.model_validate(read_json(record))
+        print(f"seed {seed}, {name}: {in_words(found[name])}", flush=True)
     return found
 
 

@@ -5,7 +5,7 @@
     python docs/seeing.py --draw FOLDER    draw the pictures of the runs in FOLDER/runs
 
 A part stands between ``<!-- NAME -->`` and ``<!-- end -->``. What is said of a picture stands here
-beside the command that draws it. A drawn picture is reduced to 256 colours.
+beside the command that draws it. A picture whose file is large is reduced to 256 colours.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "seeing.md"
 RESULTS = ROOT / "results" / "seeing"
 PART = re.compile(r"(<!-- (\w[\w-]*) -->\n).*?(<!-- end -->)", re.DOTALL)
+LARGEST = 150_000
 CHECKS = ("deletion", "insertion", "randomisation")
 DIGITS = "runs/lenet_wide-mnist-baseline-e2-s0-c22c5737"
 ZFNET = "runs/zfnet-small-cifar10-jpeg-baseline-e2-s0-d7418df7"
@@ -53,20 +54,61 @@ def top(name: str, run: str, data: str, layer: str, units: str, shows: str) -> S
 
 
 PICTURES = (
-    top("digits-stem", DIGITS, "mnist", "stem", "0 1 2 3 4 5", "TODO"),
-    top("digits-stage1", DIGITS, "mnist", "stage1", "3 4 5 6 7 8", "TODO"),
+    top(
+        *("digits-stem", DIGITS, "mnist", "stem", "0 1 2 3 4 5"),
+        "The first layer on digits answers to directions of strokes, whatever the digit: unit 3 to "
+        "upright ones, unit 4 to those that rise to the right. What is led back is the unit's "
+        "filter, the same nine times.",
+    ),
+    top(
+        *("digits-stage1", DIGITS, "mnist", "stage1", "3 4 5 6 7 8"),
+        "The second layer answers to parts of digits: unit 3 to the lower half of 3s and 5s alone, "
+        "unit 6 to two uprights and a bar, in seven 4s, a 6 and an 8. Red follows the stroke; blue "
+        "is where there must be none, for unit 5 below it.",
+    ),
     Shown(
         "digits-evolution",
         f"{DIGITS}-steps --how evolution --data mnist --layer stage1 --unit 3 --unit 4 --unit 6",
-        "TODO",
+        "The same layer in the course of training, as in Figure 4 of the paper. Up to step 540 the "
+        "strongest patch nearly always comes from another image than at the checkpoint before; "
+        "from there to the end, at step 938, none of the three changes.",
     ),
-    top("zfnet-stem", ZFNET, "cifar10", "stem", "0 1 2 3 6 7", "TODO"),
-    top("zfnet-stage1", ZFNET, "cifar10", "stage1", "5 7 10 12", "TODO"),
-    top("zfnet-stage2", ZFNET, "cifar10", "stage2", "1 5 6 8", "TODO"),
-    top("resnet20-stem", RESNET, "cifar10", "stem", "0 1 2 3 4 5", "TODO"),
-    top("resnet20-stage1", RESNET, "cifar10", "stage1", "0 1 2 3 4 5", "TODO"),
-    top("resnet20-stage2", RESNET, "cifar10", "stage2", "0 1 2 3 4 5", "TODO"),
-    top("resnet20-stage3", RESNET, "cifar10", "stage3", "0 1 2 3 4 5", "TODO"),
+    top(
+        *("zfnet-stem", ZFNET, "cifar10", "stem", "0 1 2 3 6 7"),
+        "ZFNet's first layer after two epochs. A unit's patches have something in common: unit 2's "
+        "are mostly blue, unit 6's have a dark edge that rises to the right, unit 7's a dark bar. "
+        "The projections still look like the noise that training began with.",
+    ),
+    top(
+        *("zfnet-stage1", ZFNET, "cifar10", "stage1", "5 10 12"),
+        "Its second layer: unit 5 answers to animals before plain black or white, unit 12 to blue "
+        "around a thing, mostly an airplane. The projections show where, hardly what.",
+    ),
+    top(
+        *("zfnet-stage2", ZFNET, "cifar10", "stage2", "1 5 8"),
+        "Its third layer: nine frogs, nine horses, eight trucks and an automobile. The units know "
+        "the classes; the projections are noise to the eye, as the layers below them are.",
+    ),
+    top(
+        *("resnet20-stem", RESNET, "cifar10", "stem", "0 1 2 3 4 5"),
+        "The first layer of ResNet-20 sees 3x3 pixels: unit 2 answers to light left of dark, unit 4 "
+        "to a dark row between lighter ones. White beside a patch lies outside the image.",
+    ),
+    top(
+        *("resnet20-stage1", RESNET, "cifar10", "stage1", "0 1 2 3 4 5"),
+        "After its first stage a unit could see 15x15 pixels, and what is led back to most of them "
+        "is faint: its middle is what counts. The nine projections of a unit are nearly the same.",
+    ),
+    top(
+        *("resnet20-stage2", RESNET, "cifar10", "stage2", "0 1 2 3 4 5"),
+        "After the second stage the patches nearly fill the image, and the projections a few pixels "
+        "of it. Unit 1 answers to animals alone, deer and horses in eight of nine images.",
+    ),
+    top(
+        *("resnet20-stage3", RESNET, "cifar10", "stage3", "0 1 2 3 4 5"),
+        "After the last stage units are close to classes: unit 4 has eight horses and a dog, unit 5 "
+        "nine trucks. The grid in the projections is that of the strided convolutions.",
+    ),
 )
 
 
@@ -90,9 +132,12 @@ def draw(folder: Path) -> None:
         file = drawn / f"{each.name}.png"
         if main(["see", *shlex.split(each.arguments), "--out", str(file)]):
             sys.exit(f"{each.name} was not drawn")
-        with Image.open(file) as picture:
-            small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
-        small.save(PAGE.with_suffix("") / file.name, optimize=True)
+        with Image.open(file) as opened:
+            picture = opened.convert("RGB")
+        kept = PAGE.with_suffix("") / file.name
+        picture.save(kept, optimize=True)
+        if kept.stat().st_size > LARGEST:
+            picture.quantize(256, dither=Image.Dither.NONE).save(kept, optimize=True)
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -158,9 +158,9 @@ def test_compare_puts_networks_side_by_side(call: Call, tmp_path: Path) -> None:
 
 
 def test_compare_finds_what_is_within_a_budget(call: Call) -> None:
-    records = json.loads(call("compare", "--budget", "macs<600M,params<5M", "--json").out)
+    records = json.loads(call("compare", "--budget", "macs<120M,params<3M", "--json").out)
     expected = [
-        name for name, (_, row) in VARIANTS.items() if row.macs < 600e6 and row.params < 5e6
+        name for name, (_, row) in VARIANTS.items() if row.macs < 120e6 and row.params < 3e6
     ]
     assert [record["name"] for record in records] == expected
     quick = call("compare", "lenet5", "lenet5_modern", "--budget", "latency<100", "--json")

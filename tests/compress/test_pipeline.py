@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import torch
 
 from convnets.compress import Compressed, Observer, Settings, compress, load_compressed
 from convnets.compress.layers import weighted_layers
-from convnets.errors import BadData, PlanChanged, UnknownName, UsageError
+from convnets.errors import BadData, PlanChanged, Stopped, UnknownName, UsageError
 from convnets.files import remove
 from convnets.training.checkpoints import checkpoints
 from convnets.training.settings import AdamW, Cosine, Optimisation
@@ -39,14 +41,17 @@ def a_network() -> LoadedModel:
 
 
 class Interrupts(Observer):
-    """Stops everything in a stage, as a crash would."""
+    """Stops everything in a stage, as a crash would, or asks it to stop."""
 
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
+    def __init__(self, stage: str, *, politely: bool = False) -> None:
+        self.stage, self.politely = stage, politely
 
     def progress(self, what: str, done: int, total: int, detail: str = "") -> None:
-        if what.startswith(self.stage) and done == 2:
+        if not what.startswith(self.stage) or done != 2:
+            return
+        if not self.politely:
             raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.fixture(scope="module")
@@ -91,14 +96,16 @@ def test_layers_are_as_asked(finished: tuple[Compressed, Path]) -> None:
         assert torch.equal(weight.half().float(), weight)
 
 
+@pytest.mark.parametrize("politely", [False, True])
 @pytest.mark.parametrize("stage", ["pruning, round 1", "pruning, round 2", "sharing"])
 def test_a_stopped_compression_goes_on_to_the_same_file(
-    stage: str, finished: tuple[Compressed, Path], tmp_path: Path
+    stage: str, politely: bool, finished: tuple[Compressed, Path], tmp_path: Path
 ) -> None:
     _, whole = finished
     path = tmp_path / "lenet5.cnz"
-    with pytest.raises(KeyboardInterrupt):
-        compress(a_network(), SET, SETTINGS, path, engine=CPU, observer=Interrupts(stage))
+    observer = Interrupts(stage, politely=politely)
+    with pytest.raises(Stopped if politely else KeyboardInterrupt):
+        compress(a_network(), SET, SETTINGS, path, engine=CPU, observer=observer)
     assert not path.exists()
     folder = tmp_path / "lenet5.cnz.stages"
     if stage != "pruning, round 1":

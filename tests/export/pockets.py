@@ -14,7 +14,7 @@ SIZE = 32
 
 
 def settled(network: nn.Module) -> nn.Module:
-    """Give every batch norm statistics, and weights if it has them, that are not those of a start."""
+    """Give every batch norm other statistics, and weights if it has any, than it starts with."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None

@@ -209,6 +209,26 @@ def test_what_comes_before_the_layer_is_not_recorded() -> None:
     assert torch.is_grad_enabled()
 
 
+def test_what_is_no_tensor_is_passed_over_in_a_search() -> None:
+    class Named(nn.Module):
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"maps": x}
+
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 5, stride=4)
+            self.named = Named()
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.named(self.conv(x))["maps"].mean((2, 3)))  # type: ignore[no-any-return]
+
+    assert grad_cam(Wrapped(), images()).about == "Grad-CAM of conv"
+    with pytest.raises(UsageError, match="named returns a dict and no map"):
+        grad_cam(Wrapped(), images(), layer="named")
+
+
 def test_a_layer_that_gives_nothing_is_refused() -> None:
     network = residual()
     with pytest.raises(UnknownName, match=r"features\.stage1"):

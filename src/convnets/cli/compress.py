@@ -12,7 +12,7 @@ from convnets.cli import options
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from convnets.compress import Compressed, Settings
+    from convnets.compress import Compressed
 
 Out = Annotated[Path, typer.Option("--out", "-o", help="The compressed file, as lenet.cnz.")]
 Keep = Annotated[
@@ -60,19 +60,20 @@ def command(
     from convnets import compress
     from convnets.cli.console import progress_bars, say, show
     from convnets.cli.stages import StageProgress
+    from convnets.cli.tuned import checked
     from convnets.training.engine import choose_engine
 
     shares, widths = _rules("--keep", keep or ["0.3"]), _rules("--bits", bits or [])
-    settings = _settings(
-        keep=[(pattern or "*", share) for pattern, share in shares],
-        bits=[(pattern, width) for pattern, width in widths if pattern],
-        linear_bits=[5, *(width for pattern, width in widths if not pattern)][-1],
-        conv_bits=conv_bits,
-        rounds=rounds,
-        half=half,
-        seed=seed,
-        **_training(recipe, epochs, changes),
-    )
+    fields = {
+        "keep": [(pattern or "*", share) for pattern, share in shares],
+        "bits": [(pattern, width) for pattern, width in widths if pattern],
+        "linear_bits": [5, *(width for pattern, width in widths if not pattern)][-1],
+        "conv_bits": conv_bits,
+        "rounds": rounds,
+        "half": half,
+        "seed": seed,
+    }
+    settings = checked(compress.Settings, {**fields, **_training(recipe, epochs, changes)})
     engine = choose_engine(device, precision)
     loaded = compress.load_any(checkpoint)
     for note in loaded.notes:
@@ -102,24 +103,11 @@ def _rules(option: str, texts: list[str]) -> list[tuple[str, float]]:
 
 def _training(recipe: str, epochs: int, changes: list[str] | None) -> dict[str, Any]:
     """The recipe's training, for both stages, and its augmentation."""
-    from convnets.training.settings import Optimisation
+    from convnets.cli.tuned import training
 
-    chosen = options.chosen_recipe(recipe, epochs or None, None, None, changes)
-    training = {name: getattr(chosen, name) for name in Optimisation.model_fields}
-    stage = training if epochs else None
-    return {"pruning": stage, "sharing": stage, "augmentation": chosen.augmentation}
-
-
-def _settings(**fields: Any) -> Settings:
-    from pydantic import ValidationError
-
-    from convnets.compress import Settings
-    from convnets.errors import UsageError, first_problem
-
-    try:
-        return Settings.model_validate(fields)
-    except ValidationError as error:
-        raise UsageError(first_problem(error.errors())) from error
+    chosen = training(recipe, epochs or None, changes)
+    stage = chosen["training"] if epochs else None
+    return {"pruning": stage, "sharing": stage, "augmentation": chosen["augmentation"]}
 
 
 def _table(found: Compressed, out: Path) -> Group:

@@ -31,13 +31,14 @@ def command(
 ) -> int:
     """Test a trained network, or several as an ensemble, on a data set with its classes."""
     from convnets.cli.console import say, show, tracked
+    from convnets.compress import load_any
     from convnets.files import to_json
     from convnets.report.tables import calibration_table, evaluation_table
     from convnets.training.engine import choose_engine
-    from convnets.weights import evaluate_on, load_model
+    from convnets.weights import evaluate_on
 
     engine = choose_engine(device, precision)
-    loaded = [load_model(checkpoint) for checkpoint in checkpoints]
+    loaded = [load_any(checkpoint) for checkpoint in checkpoints]
     for note in (note for each in loaded for note in each.notes):
         say(note)
     image_set = options.loaded_data(data, data_dir, skip_bad)

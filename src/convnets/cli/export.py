@@ -42,17 +42,17 @@ def command(
     It takes images as bytes and gives probabilities; an ONNX file takes images of any size.
     """
     from convnets.cli.console import say, show, tracked
+    from convnets.compress import load_any
     from convnets.errors import UsageError
     from convnets.export import SUFFIXES, exported
     from convnets.export.tables import exported_table
     from convnets.files import atomic_write, to_json
-    from convnets.weights import load_model
 
     if out.suffix != SUFFIXES[to]:
         raise UsageError(f"--out {out}: a file of --to {to} ends with {SUFFIXES[to]}")
     if int8 and to != "onnx":
         raise UsageError(f"--int8 goes with --to onnx, not with {to}")
-    loaded = load_model(checkpoint)
+    loaded = load_any(checkpoint)
     for note in loaded.notes:
         say(note)
     image_set = options.loaded_data(data, data_dir, skip_bad)

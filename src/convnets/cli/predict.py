@@ -46,17 +46,18 @@ def command(
     from convnets.cli.console import complain, say, show, tracked
     from convnets.cli.given import STANDARD
     from convnets.cli.given import images as given
+    from convnets.compress import load_any
     from convnets.errors import UsageError
     from convnets.files import atomic_write
     from convnets.report.tables import predictions_csv, predictions_json, predictions_table
     from convnets.training.engine import choose_engine
-    from convnets.weights import load_model, predictions
+    from convnets.weights import predictions
 
     if json and csv is not None:
         raise UsageError("--json or --csv, not both")
     engine = choose_engine(device, precision)
     images = given(paths or [], listed)
-    loaded = load_model(checkpoint)
+    loaded = load_any(checkpoint)
     for note in loaded.notes:
         say(note)
     unreadable: list[BadImage] = []

@@ -30,11 +30,12 @@ def command(
 ) -> int:
     """Write a network's weights, preprocessing, classes and origin into one safetensors file."""
     from convnets.cli.console import say, show
+    from convnets.compress import load_any
     from convnets.errors import UsageError
     from convnets.files import atomic_write, to_json
     from convnets.report.card import card as written
     from convnets.report.tables import saved_table
-    from convnets.weights import hub, load_model
+    from convnets.weights import hub
     from convnets.weights.save import cost_of, pack
 
     if out is None and push is None:
@@ -45,7 +46,7 @@ def command(
         raise UsageError("--card is written beside --out, and always goes along with --push")
     if private and push is None:
         raise UsageError("--private goes with --push")
-    loaded = load_model(checkpoint)
+    loaded = load_any(checkpoint)
     for note in loaded.notes:
         say(note)
     packed = pack(loaded, licence=licence)

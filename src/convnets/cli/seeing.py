@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from convnets.cli.console import tracked
+from convnets.compress import load_any
 from convnets.data import ImageArrays, ImageSet
 from convnets.data.batches import Batches, make_batches
 from convnets.data.decode import decode, read_image
@@ -24,7 +25,7 @@ from convnets.training.checkpoints import NAME, checkpoints
 from convnets.training.engine import choose_engine
 from convnets.visualize.figures import pixels
 from convnets.visualize.sheets import Array
-from convnets.weights import LoadedModel, ModelDescription, load_model
+from convnets.weights import LoadedModel, ModelDescription
 from convnets.weights.prediction import images_in
 from convnets.weights.pretrained import load_weights
 
@@ -46,7 +47,7 @@ def subject(name: str, weights: str | None, stem: Any, size: int | None) -> Load
             raise UnknownName("network or checkpoint", name, VARIANTS)
         if weights or stem or size:
             raise UsageError(f"{name} is a checkpoint: it brings its own weights, stem and size")
-        return load_model(path)
+        return load_any(path)
     pixel_side = size or find_variant(name)[1].input_size
     torch.manual_seed(0)
     network = create_model(name, stem=stem or "paper", input_size=pixel_side)

@@ -36,16 +36,16 @@ def command(
     Writes ship.json and two charts beside them; forms that are there already are not repeated.
     """
     from convnets.cli.console import Tasks, progress_bars, say, show
+    from convnets.compress import load_any
     from convnets.compress.format import load_compressed
     from convnets.export import extras
     from convnets.files import atomic_write, to_json
     from convnets.report.sheet import records_csv
-    from convnets.weights import load_model
 
     with extras():
         from convnets.export.ship import ship
         from convnets.export.tables import shipped_charts, shipped_sheet
-    loaded = load_model(checkpoint)
+    loaded = load_any(checkpoint)
     for note in loaded.notes:
         say(note)
     image_set = options.loaded_data(data, data_dir, skip_bad)

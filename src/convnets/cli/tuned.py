@@ -1,4 +1,4 @@
-"""What ``shrink`` and ``distil`` have in common: a recipe's training, and settings checked."""
+"""What ``compress``, ``shrink``, ``distil`` share: a recipe's training, and settings checked."""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from convnets.compress.format import load_any, load_compressed, save_compressed
-from convnets.compress.pipeline import Compressed, Observer, compress
+from convnets.compress.observer import Observer
+from convnets.compress.pipeline import Compressed, compress
 from convnets.compress.prune import sensitivity
 from convnets.compress.settings import Settings
 from convnets.compress.sizes import LayerSize, layer_sizes

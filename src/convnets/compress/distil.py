@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from convnets.compress.pipeline import Observer
+from convnets.compress.observer import Observer
 from convnets.compress.tuning import Tuning, clear, refuse_whole_runs, tune
 from convnets.data import ImageSet
 from convnets.data.augment import Augmentation

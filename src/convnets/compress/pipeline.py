@@ -5,34 +5,29 @@ What is tested in the end is the network that was read back from the file.
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import os
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from convnets.compress.format import load_compressed, save_compressed
 from convnets.compress.layers import settle
+from convnets.compress.observer import Observer
 from convnets.compress.prune import adjusted_dropout, prune, share_in_round
 from convnets.compress.settings import Settings
 from convnets.compress.share import share_weights
 from convnets.compress.sizes import LayerSize, layer_sizes
+from convnets.compress.tuning import Tuning, clear, refuse_whole_runs, tune
 from convnets.data import ImageSet
-from convnets.data.batches import Batch, Batches, make_batches
 from convnets.errors import BadModelFile, PlanChanged, UsageError
-from convnets.files import remove, short_hash
+from convnets.files import short_hash
 from convnets.layers.network import ConvNet
 from convnets.records import Record
-from convnets.training.checkpoints import checkpoints, commit, newest_checkpoint
+from convnets.training.checkpoints import commit, newest_checkpoint
 from convnets.training.engine import Engine
-from convnets.training.loop import steps
 from convnets.training.settings import Optimisation
-from convnets.training.state import TrainingState, weights_sha256
-from convnets.training.stopping import StopFlag
+from convnets.training.state import weights_sha256
 from convnets.weights import LoadedModel, evaluate_on
 
 
@@ -72,16 +67,6 @@ class Compressed(Record):
         return self.float32_bytes / self.file_bytes
 
 
-class Observer:
-    """Told how compression goes on; this one says nothing."""
-
-    def progress(self, what: str, done: int, total: int, detail: str = "") -> None:
-        """``done`` of ``total`` steps of ``what`` are done."""
-
-    def note(self, text: str) -> None:
-        """Something that a person should know."""
-
-
 def compress(
     loaded: LoadedModel,
     image_set: ImageSet,
@@ -93,19 +78,21 @@ def compress(
 ) -> Compressed:
     """Compress a trained network into the file ``out``; ``loaded`` stays as it is.
 
-    After each round of pruning, and after sharing, the network is kept in a folder beside ``out``,
-    until the file is written: the same call goes on from there. Raises ``UsageError`` where the
-    file is there already, ``PlanChanged`` where the folder is of another plan, ``NonFinite`` if
-    training diverges, ``Stopped`` after a signal.
+    Each stage, and its training meanwhile, is kept in a folder beside ``out`` until the file is
+    written: the same call goes on from there. Raises ``UsageError`` where the file is there
+    already, ``PlanChanged`` where the folder is of another plan, ``NonFinite`` if training
+    diverges, ``Stopped`` after a signal.
     """
     if out.exists():
         raise UsageError(f"{out}: is there already; remove it or choose another --out")
+    for training in (settings.pruning, settings.sharing):
+        if training is not None:
+            refuse_whole_runs(training)
     started = time.monotonic()
     observer = observer or Observer()
     work = Work(loaded, image_set, settings, out, engine, observer)
     before = evaluate_on(loaded, image_set, engine)
-    with StopFlag() as stop:
-        network = work.go(stop)
+    network = work.go()
     if settings.half:
         round_to_half(network)
     header = save_compressed(out, network, loaded.description)
@@ -162,86 +149,58 @@ class Work:
                 "engine": engine.name,
             }
         )
-        self.batches: dict[int, Batches] = {}
 
-    def go(self, stop: StopFlag) -> ConvNet:
+    def go(self) -> ConvNet:
         """The pruned and shared network, from wherever the folder says the work is."""
-        epoch = 0
         done = self._resume()
-        for number in range(1, self.rounds + 1):
-            if number > done:
-                shares = {
-                    name: share_in_round(share, number, self.rounds)
-                    for name, share in self.shares.items()
-                }
-                prune(self.network, shares)
-                what = f"pruning, round {number} of {self.rounds}"
-                self._finish_stage(number, what, self.settings.pruning, epoch, stop)
-            epoch += self.settings.pruning.epochs if self.settings.pruning else 0
-        if self.rounds + 1 > done:
+        for number in range(done + 1, self.rounds + 1):
+            shares = {
+                name: share_in_round(share, number, self.rounds)
+                for name, share in self.shares.items()
+            }
+            prune(self.network, shares)
+            what = f"pruning, round {number} of {self.rounds}"
+            self._finish_stage(number, what, self.settings.pruning)
+        if done <= self.rounds:
             start, seed = self.settings.start, self.settings.seed
             share_weights(self.network, self.widths, start=start, seed=seed)
-            self._finish_stage(self.rounds + 1, "sharing", self.settings.sharing, epoch, stop)
+            self._finish_stage(self.rounds + 1, "sharing", self.settings.sharing)
         return self.network.eval()
 
     def clear(self) -> None:
         """Remove what the stages left."""
-        for _, path in checkpoints(self.folder):
-            remove(path)
-        with contextlib.suppress(OSError):
-            os.rmdir(self.folder)
+        for number in range(1, self.rounds + 2):
+            clear(self._training_folder(number))
+        clear(self.folder)
 
-    def _finish_stage(
-        self, number: int, what: str, training: Optimisation | None, epoch: int, stop: StopFlag
-    ) -> None:
-        torch.manual_seed(self.settings.seed + number)
-        if training is not None:
-            self._train(what, training, epoch, stop)
-        settle(self.network)
-        if training is not None:
-            content = {
-                "plan": self.plan,
-                "stage": number,
-                "model": self.description.model_dump(mode="json"),
-            }
-            tensors = {f"model.{name}": value for name, value in self.network.state_dict().items()}
-            commit(self.folder, number, tensors, content)
+    def _training_folder(self, number: int) -> Path:
+        return self.folder / f"stage-{number}"
 
-    def _train(self, what: str, training: Optimisation, epoch: int, stop: StopFlag) -> None:
-        state = TrainingState(self.network, training, self.engine)
-        batches = Later(self._batches(training.batch_size), epoch)
-        total = training.epochs * batches.steps
+    def _finish_stage(self, number: int, what: str, training: Optimisation | None) -> None:
+        if training is None:
+            settle(self.network)
+            return
+        tuning = Tuning(
+            what=what,
+            plan=f"{self.plan}-{number}",
+            folder=self._training_folder(number),
+            description=self.description,
+            image_set=self.image_set,
+            training=training,
+            augmentation=self.settings.augmentation,
+            seed=self.settings.seed + number,
+        )
         with adjusted_dropout(self.network):
-            for _ in range(training.epochs):
-                for report in steps(state, batches, training, self.engine):
-                    self.observer.progress(what, report.step, total, f"loss {report.loss:.3f}")
-                    if stop.received is not None:
-                        raise stop.stopped(
-                            stop.received, f"in {what}; stages before it are in {self.folder}"
-                        )
-        if state.average is not None:
-            self.network.load_state_dict(state.average.state_dict())
-        self.observer.note(f"{what}: training loss {state.progress.epoch_losses[-1]:.4f}")
-
-    def _batches(self, batch_size: int) -> Batches:
-        if batch_size not in self.batches:
-            augmentation = self.settings.augmentation
-            if not self.image_set.mirrors:
-                augmentation = augmentation.model_copy(update={"flip": False})
-            self.batches[batch_size] = make_batches(
-                self.image_set.train,
-                size=self.description.input_size,
-                batch_size=batch_size,
-                mean=self.description.mean,
-                deviation=self.description.deviation,
-                device=self.engine.device,
-                seed=self.settings.seed,
-                augmentation=augmentation,
-                training=True,
-                channels_last=self.engine.channels_last,
-                progress=self.observer.progress,
-            )
-        return self.batches[batch_size]
+            trained = tune(self.network, tuning, self.engine, self.observer)
+            self.network.load_state_dict(trained.state_dict())
+        settle(self.network)
+        content = {
+            "plan": self.plan,
+            "stage": number,
+            "model": self.description.model_dump(mode="json"),
+        }
+        tensors = {f"model.{name}": value for name, value in self.network.state_dict().items()}
+        commit(self.folder, number, tensors, content)
 
     def _resume(self) -> int:
         """Put the last finished stage's network in place; return that stage's number."""
@@ -264,23 +223,6 @@ class Work:
             self.observer.note(f"checkpoint skipped: {reason}")
         self.observer.note(f"goes on after stage {done} of {self.rounds + 1}")
         return done
-
-
-@dataclass(frozen=True)
-class Later:
-    """Batches of the epochs from ``first`` on, so that no stage sees another's order again."""
-
-    batches: Batches
-    first: int
-
-    @property
-    def steps(self) -> int:
-        """Batches in an epoch."""
-        return self.batches.steps
-
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, counted from ``first``, from step ``start`` on."""
-        return self.batches.epoch(self.first + epoch, start)
 
 
 @torch.no_grad()

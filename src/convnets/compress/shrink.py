@@ -14,7 +14,7 @@ from convnets.analysis import Profile
 from convnets.compress.channels import Measure, kept_channels, kept_scales, prune_channels
 from convnets.compress.factorise import factorise, forms_by_energy, forms_by_share
 from convnets.compress.layers import weighted_layers
-from convnets.compress.pipeline import Observer
+from convnets.compress.observer import Observer
 from convnets.compress.spaces import free_spaces
 from convnets.compress.tuning import Tuning, clear, refuse_whole_runs, tune
 from convnets.data import ImageSet

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from convnets.compress.pipeline import Observer
+from convnets.compress.observer import Observer
 from convnets.data import ImageSet
 from convnets.data.augment import Augmentation, without_mirroring
 from convnets.data.batches import Batches, make_batches

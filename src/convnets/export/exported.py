@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from convnets.data import ImageSet
 from convnets.errors import EnvironmentFailure
 from convnets.export.agreement import Agreement
-from convnets.export.measuring import Progress
+from convnets.export.measuring import Progress, trial
 from convnets.weights.model_file import LoadedModel
 
 if TYPE_CHECKING:
@@ -76,12 +76,15 @@ def exported(
             return Exported({".bin": weights, ".xml": xml}, found)
         from convnets.export.onnx_file import onnx_file
 
-        plain = onnx_file(loaded, image_set, images=COMPARED)
         if most is None:
+            plain = onnx_file(loaded, image_set, images=COMPARED)
             return Exported({".onnx": plain.content}, plain.agreement)
         from convnets.export.int8 import int8_file
 
+        description = loaded.description
+        test = trial(image_set, description, images)
+        plain = onnx_file(loaded, image_set, images=COMPARED)
         content, quantised = int8_file(
-            plain, loaded.description, image_set, images=images, most=most, progress=progress
+            plain, description, image_set, test, most=most, progress=progress
         )
         return Exported({".onnx": content}, plain.agreement, quantised)

@@ -22,7 +22,7 @@ from convnets.data import ImageSet
 from convnets.errors import ExportFailed
 from convnets.export.agreement import spread
 from convnets.export.fitting import FITTED
-from convnets.export.measuring import Progress, in_batches, tested
+from convnets.export.measuring import Progress, Trial, in_batches
 from convnets.export.onnx_file import OnnxFile, session, whole_model, written
 from convnets.files import atomic_write
 from convnets.weights.model_file import ModelDescription
@@ -70,17 +70,16 @@ def int8_file(
     plain: OnnxFile,
     description: ModelDescription,
     image_set: ImageSet,
+    test: Trial,
     *,
-    images: int,
     most: float,
     progress: Progress | None = None,
 ) -> tuple[bytes, Quantised]:
     """Return the content of an ONNX file in int8, and how it compares with ``plain``, in float.
 
-    It is calibrated on training images of ``image_set`` and tested on ``images`` of its test split.
-    Raises ``ExportFailed`` where it loses more than ``most`` points of accuracy there.
+    It is calibrated on training images of ``image_set``. Raises ``ExportFailed`` where it loses more
+    than ``most`` points of accuracy on ``test``.
     """
-    test = tested(image_set, description, images)
     model = quantised(plain.network, calibration(image_set, description.input_size))
     content = written(whole_model(model, description), description.model)
     run, plain_run = session(content), session(plain.content)

@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
+class Trial:
     """Images of a test split as the network takes them, and their labels (images,)."""
 
     data: str
@@ -51,7 +51,7 @@ class Tested:
         return statistics.median(timed(lambda: run(images), torch.device("cpu")))
 
 
-def tested(image_set: ImageSet, description: ModelDescription, count: int) -> Tested:
+def trial(image_set: ImageSet, description: ModelDescription, count: int) -> Trial:
     """Test images spread evenly over the split; raises ``BadData`` if the set's classes differ."""
     if image_set.classes != description.classes or image_set.channels != description.in_chans:
         raise BadData(
@@ -61,7 +61,7 @@ def tested(image_set: ImageSet, description: ModelDescription, count: int) -> Te
         )
     rows = spread(image_set.test, count)
     images = np.concatenate(list(in_batches(image_set.test, rows, description.input_size)))
-    return Tested(image_set.name, images, image_set.test.labels[rows])
+    return Trial(image_set.name, images, image_set.test.labels[rows])
 
 
 def in_batches(split: Split, rows: Sequence[int] | np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -14,7 +14,7 @@ import torch
 from convnets.data import ImageSet
 from convnets.export.agreement import BATCH
 from convnets.export.forms import Form, Forms
-from convnets.export.measuring import Progress, Tested, tested
+from convnets.export.measuring import Progress, Trial, trial
 from convnets.export.shipment import NAME, Shipment, Shipped, read_shipment
 from convnets.files import atomic_write, short_hash, to_json
 from convnets.training.state import weights_sha256
@@ -42,7 +42,7 @@ def ship(
     are ``missing`` where it is not installed.
     Raises ``BadData`` where the set's classes are not the network's.
     """
-    test = tested(image_set, loaded.description, images)
+    test = trial(image_set, loaded.description, images)
     forms = Forms(loaded, image_set, compressed)
     builders = forms.builders()
     missing = tuple(name for name in builders if name.startswith(_missing()))
@@ -103,7 +103,7 @@ def _measured(
     name: str,
     key: str,
     form: Form,
-    test: Tested,
+    test: Trial,
     expected: np.ndarray,
     most: float,
     progress: Progress,

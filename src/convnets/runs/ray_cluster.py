@@ -35,6 +35,12 @@ from convnets.runs.store import RunFolder
 from convnets.training.engine import Engine, Precision, choose_engine
 from convnets.training.stopping import StopFlag
 
+OWN_CLUSTER = {
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # all of it listens on loopback, on Linux too
+    "RAY_worker_niceness": "0",  # a run of a bench is no background work
+}
 RETRIES = 2
 POLL_SECONDS = 0.5
 GRACE_SECONDS = 60.0
@@ -94,10 +100,9 @@ def started(cleanup: ExitStack) -> Any:
     """Ray, joined to ``$RAY_ADDRESS`` or started here: on loopback alone, no dashboard, a token."""
     own = not os.environ.get("RAY_ADDRESS")
     if own:  # before the import, which reads them
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        for name, value in OWN_CLUSTER.items():
+            os.environ.setdefault(name, value)
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
         import ray
     except ImportError as error:
@@ -105,10 +110,7 @@ def started(cleanup: ExitStack) -> Any:
             f"--on ray needs what is not installed here ({error}); pip install 'convnets[cluster]'"
         ) from error
     try:
-        if own:
-            ray.init(include_dashboard=False, _node_ip_address="127.0.0.1", log_to_driver=False)
-        else:
-            ray.init(log_to_driver=False)
+        ray.init(log_to_driver=False, **({"include_dashboard": False} if own else {}))
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise EnvironmentFailure(f"Ray does not start: {error}") from error
     cleanup.callback(ray.shutdown)

@@ -113,6 +113,7 @@ def _with_maps(network: nn.Module, images: Tensor, layers: Layers) -> tuple[str,
     """
     # What is recorded in vain costs time, and the last stages are small.
     recorded = list(layers)[-2:] if isinstance(network, ConvNet) else layers
+    named = _any in layers.values()
     found: list[tuple[str, Tensor]] = []
 
     def begin(name: str, maps: Tensor) -> Tensor | None:
@@ -126,10 +127,10 @@ def _with_maps(network: nn.Module, images: Tensor, layers: Layers) -> tuple[str,
         return found[0][1].clone()
 
     hooked = {name: partial(begin, name) for name in layers}
-    with torch.no_grad(), passing(network, hooked):
+    with torch.no_grad(), passing(network, hooked, only_maps=named):
         logits = class_logits(network, pixels_of(images))
     if not found:
-        if _any in layers.values():
+        if named:
             raise UsageError(f"{next(iter(layers))} does not run in eval mode")
         raise UsageError("no layer gives maps larger than 1x1; name one")
     ((name, output),) = found

@@ -66,11 +66,15 @@ def layer_output(network: nn.Module, images: Tensor, layer: str) -> Tensor:
 
 @contextmanager
 def passing(
-    network: nn.Module, layers: Mapping[str, Callable[[Tensor], Tensor | None]]
+    network: nn.Module,
+    layers: Mapping[str, Callable[[Tensor], Tensor | None]],
+    *,
+    only_maps: bool = True,
 ) -> Iterator[None]:
     """Let what layers give pass through functions, which may put something else in its place.
 
-    Of a layer that gives several tensors it is the first.
+    Of a layer that gives several tensors it is the first. One that gives no tensor is an error, or
+    left alone with ``only_maps=False``.
     """
     modules = dict(network.named_modules())
     if unknown := layers.keys() - modules.keys():
@@ -80,6 +84,8 @@ def passing(
         several = isinstance(output, tuple | list) and output
         maps = output[0] if several else output
         if not isinstance(maps, Tensor):
+            if not only_maps:
+                return None
             raise UsageError(f"{layer} returns a {type(maps).__name__} and no map")
         changed = layers[layer](maps)
         return (changed, *output[1:]) if several and changed is not None else changed
