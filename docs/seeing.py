@@ -91,8 +91,8 @@ PICTURES = (
     ),
     top(
         *("resnet20-stem", RESNET, "cifar10", "stem", "0 1 2 3 4 5"),
-        "The first layer of ResNet-20 sees 3x3 pixels: unit 2 answers to light left of dark, unit 4 "
-        "to a dark row between lighter ones. White beside a patch lies outside the image.",
+        "The first layer of ResNet-20 sees 3x3 pixels: unit 2 answers to light left of dark, unit "
+        "4 to a dark row between lighter ones. White beside a patch lies outside the image.",
     ),
     top(
         *("resnet20-stage1", RESNET, "cifar10", "stage1", "0 1 2 3 4 5"),
@@ -101,13 +101,13 @@ PICTURES = (
     ),
     top(
         *("resnet20-stage2", RESNET, "cifar10", "stage2", "0 1 2 3 4 5"),
-        "After the second stage the patches nearly fill the image, and the projections a few pixels "
-        "of it. Unit 1 answers to animals alone, deer and horses in eight of nine images.",
+        "After the second stage the patches nearly fill the image, and the projections a few "
+        "pixels of it. Unit 1 answers to animals alone, deer and horses in eight of nine images.",
     ),
     top(
         *("resnet20-stage3", RESNET, "cifar10", "stage3", "0 1 2 3 4 5"),
-        "After the last stage units are close to classes: unit 4 has eight horses and a dog, unit 5 "
-        "nine trucks. The grid in the projections is that of the strided convolutions.",
+        "After the last stage units are close to classes: unit 4 has eight horses and a dog, unit "
+        "5 nine trucks. The grid in the projections is that of the strided convolutions.",
     ),
 )
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import torch.distributed.fsdp  # a forked rank must not wait for it
 from torch import distributed
 
 from convnets.training.ranks import Ranks

@@ -1,4 +1,4 @@
-"""A bench on Ray makes the runs of a bench without it, bit for bit, whatever becomes of its tasks."""
+"""A bench on Ray makes the runs of a bench without it, bit for bit, whatever befalls its tasks."""
 
 from __future__ import annotations
 

@@ -18,7 +18,16 @@ from convnets.training.evaluation import evaluate
 from convnets.training.gradients import piece_sizes
 from convnets.training.objective import Objective, Part, make_objective
 from convnets.training.ranks import Ranks
-from convnets.training.settings import AdamW, Cosine, Optimisation, OptimizerSetting, Sgd
+from convnets.training.settings import (
+    AdamW,
+    Cosine,
+    Lamb,
+    Lars,
+    Optimisation,
+    OptimizerSetting,
+    RmsProp,
+    Sgd,
+)
 from convnets.training.state import TrainingState, capture, restore, weights_sha256
 from tests.company import agreed, together
 from tests.training.pocket import CPU, FixedBatch, FixedBatches, Normed, Plain, equal, run, settings
@@ -129,6 +138,21 @@ def test_two_ranks_train_as_one(sharded: bool, optimizer: str, kind: torch.dtype
     weights, curve = agreed(2, work)
     assert weights <= bound
     assert curve <= (1e-6 if kind == torch.float64 else SINGLE)  # losses travel as float32
+
+
+@pytest.mark.parametrize("optimizer", [RmsProp(lr=0.01), Lamb(lr=0.01), Lars(lr=0.1)])
+@pytest.mark.parametrize("sharded", REPLICAS_AND_SHARDS)
+def test_norms_of_whole_tensors_and_averages_are_those_of_one(
+    sharded: bool, optimizer: OptimizerSetting
+) -> None:
+    """LAMB and LARS scale each tensor by its norm, which shards see a part of."""
+    chosen = settings(optimizer=optimizer, swa_start=0.25, accumulation=2)
+    expected = floats(trained(Ranks(), Plain, chosen)[0])
+
+    def work(ranks: Ranks) -> float:
+        return distance(floats(trained(ranks, Plain, chosen, sharded=sharded)[0]), expected)
+
+    assert agreed(2, work) <= SINGLE
 
 
 class NormOnly(Plain):

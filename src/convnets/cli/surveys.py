@@ -70,7 +70,7 @@ def _table(found: Sequence[dict[str, Any]]) -> Table:
         shares = (f"{share:.1%}" for share in (*each["bands"].values(), each["aliased"]))
         row = each["layer"], each["filters"], *sides, *shares, each["negligible"], each["dead"]
         rows.append(row)
-    images = found[0]["images"]
+    images = max(each["images"] or 0 for each in found)
     caption = f"dead: no response to any of {images:,} images" if images else ""
     return table([(title, title != "Layer") for title in titles], rows, caption)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from convnets.compress.format import load_any, load_compressed, save_compressed
 from convnets.compress.observer import Observer
 from convnets.compress.pipeline import Compressed, compress
-from convnets.compress.prune import sensitivity
+from convnets.compress.prune import sensitivity, share_above
 from convnets.compress.settings import Settings
 from convnets.compress.sizes import LayerSize, layer_sizes
 
@@ -20,4 +20,5 @@ __all__ = [
     "load_compressed",
     "save_compressed",
     "sensitivity",
+    "share_above",
 ]

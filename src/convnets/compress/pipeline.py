@@ -26,6 +26,7 @@ from convnets.layers.network import ConvNet
 from convnets.records import Record
 from convnets.training.checkpoints import commit, newest_checkpoint
 from convnets.training.engine import Engine
+from convnets.training.regularisation import set_dropout
 from convnets.training.settings import Optimisation
 from convnets.training.state import weights_sha256
 from convnets.weights import LoadedModel, evaluate_on
@@ -180,6 +181,9 @@ class Work:
         if training is None:
             settle(self.network)
             return
+        if training.dropout is not None:  # set now, so that it is adjusted too
+            set_dropout(self.network, training.dropout)
+            training = training.model_copy(update={"dropout": None})
         tuning = Tuning(
             what=what,
             plan=f"{self.plan}-{number}",

@@ -17,6 +17,8 @@ from torch.nn.utils import parametrize
 from convnets.compress.layers import Layer, weighted_layers
 from convnets.errors import UsageError
 
+Dropout = nn.Dropout | nn.Dropout2d
+
 
 class Kept(nn.Module):
     """A weight with zeros wherever ``mask`` is False."""
@@ -79,8 +81,8 @@ def adjusted_dropout(network: nn.Module) -> Iterator[None]:
     C_r and C_o are the connections that the layer has and had: the next convolution or linear
     layer, or the last one where none follows, in the order in which modules are registered.
     """
-    waiting: list[nn.Dropout] = []
-    rates: dict[nn.Dropout, float] = {}
+    waiting: list[Dropout] = []
+    rates: dict[Dropout, float] = {}
     share = 1.0
 
     def adjust() -> None:
@@ -90,7 +92,7 @@ def adjusted_dropout(network: nn.Module) -> Iterator[None]:
         waiting.clear()
 
     for module in network.modules():
-        if isinstance(module, nn.Dropout):
+        if isinstance(module, Dropout):
             waiting.append(module)
         elif isinstance(module, nn.Conv2d | nn.Linear):
             share = kept_share(module)

@@ -14,6 +14,7 @@ from convnets.data.fit import fitted
 from convnets.data.sets import Split
 from convnets.errors import BadData, ExportFailed
 from convnets.export.deployed import Deployed
+from convnets.report.format import plural
 from convnets.weights.model_file import ModelDescription
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -87,7 +88,7 @@ def samples(image_set: ImageSet, description: ModelDescription, count: int) -> l
     repeats, rest = divmod(description.in_chans, image_set.channels)
     if rest or (repeats > 1 and image_set.channels > 1):
         raise BadData(
-            f"{image_set.name} has {image_set.channels} channels; "
+            f"{image_set.name} has {plural(image_set.channels, 'channel')}; "
             f"the network takes {description.in_chans}"
         )
     rows = spread(image_set.test, count)

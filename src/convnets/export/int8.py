@@ -77,8 +77,8 @@ def int8_file(
 ) -> tuple[bytes, Quantised]:
     """Return the content of an ONNX file in int8, and how it compares with ``plain``, in float.
 
-    It is calibrated on training images of ``image_set``. Raises ``ExportFailed`` where it loses more
-    than ``most`` points of accuracy on ``test``.
+    It is calibrated on training images of ``image_set``. Raises ``ExportFailed`` where it loses
+    more than ``most`` points of accuracy on ``test``.
     """
     model = quantised(plain.network, calibration(image_set, description.input_size))
     content = written(whole_model(model, description), description.model)

@@ -15,6 +15,7 @@ from convnets.data.fit import fitted
 from convnets.data.sets import Split
 from convnets.errors import BadData
 from convnets.export.agreement import BATCH, Run, spread
+from convnets.report.format import plural
 from convnets.weights.model_file import ModelDescription
 
 Progress = Callable[[int, int], None]
@@ -55,9 +56,9 @@ def trial(image_set: ImageSet, description: ModelDescription, count: int) -> Tri
     """Test images spread evenly over the split; raises ``BadData`` if the set's classes differ."""
     if image_set.classes != description.classes or image_set.channels != description.in_chans:
         raise BadData(
-            f"{image_set.name} has {image_set.channels} channels and the classes "
-            f"{_some(image_set.classes)}; the network takes {description.in_chans} and was "
-            f"trained on {_some(description.classes)}"
+            f"{image_set.name} has {plural(image_set.channels, 'channel')} and the classes "
+            f"{_some(image_set.classes)}; the network takes "
+            f"{plural(description.in_chans, 'channel')} and knows {_some(description.classes)}"
         )
     rows = spread(image_set.test, count)
     images = np.concatenate(list(in_batches(image_set.test, rows, description.input_size)))

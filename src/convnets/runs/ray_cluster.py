@@ -6,6 +6,7 @@ words of progress; results are the files that a bench on one machine would write
 
 from __future__ import annotations
 
+import importlib
 import os
 import secrets
 from collections.abc import Sequence
@@ -104,7 +105,7 @@ def started(cleanup: ExitStack) -> Any:
             os.environ.setdefault(name, value)
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")
     except ImportError as error:
         raise EnvironmentFailure(
             f"--on ray needs what is not installed here ({error}); pip install 'convnets[cluster]'"
@@ -170,11 +171,10 @@ class Cluster:
     """The tasks of a bench's runs, and their words as they come."""
 
     def __init__(self, ray: Any, observer: Observer, plans: Sequence[Plan]) -> None:
-        from ray.util.queue import Queue
-
         self.ray, self.observer = ray, observer
         self.plans = {plan.run_name: plan for plan in plans}
-        self.words = Queue(actor_options={"num_cpus": 0})
+        queues: Any = importlib.import_module("ray.util.queue")
+        self.words = queues.Queue(actor_options={"num_cpus": 0})
         self.tasks: dict[Any, Plan] = {}
 
     def submit(self, image_set: ImageSet, recipe: Recipe, order: Order, gpus: float) -> None:
