@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed.fsdp  # a forked rank must not wait for it
-from torch import distributed
 
 from convnets.training.ranks import Ranks
 from tests.children import start, wait
@@ -46,13 +45,13 @@ def agreed(world: int, work: Callable[[Ranks], Any]) -> Any:
 
 
 def _meet(store: str, ranks: Ranks, work: Callable[[Ranks], Any]) -> Any:
-    distributed.init_process_group(
+    torch.distributed.init_process_group(
         "gloo",
-        store=distributed.FileStore(store, ranks.world),
+        store=torch.distributed.FileStore(store, ranks.world),
         rank=ranks.rank,
         world_size=ranks.world,
         timeout=PATIENCE,
     )
     value = work(ranks)
-    distributed.destroy_process_group()
+    torch.distributed.destroy_process_group()
     return value

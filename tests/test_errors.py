@@ -20,6 +20,7 @@ EXIT_CODES = {
     "BadModelFile": 3,
     "TrainingFailed": 4,
     "NonFinite": 4,
+    "ExportFailed": 4,
     "EnvironmentFailure": 5,
     "Busy": 5,
     "DiskFull": 5,

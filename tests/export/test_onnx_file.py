@@ -66,7 +66,7 @@ def test_an_export_that_disagrees_is_refused_with_figures(
 ) -> None:
     monkeypatch.setattr(agreement, "TOLERANCE", -1.0)
     with pytest.raises(ExportFailed, match=r"on 64 images of digits .* 64 answers") as told:
-        exported(loaded, "onnx", digits)
+        exported(loaded, "program", digits)
     assert told.value.exit_code == 4
 
 

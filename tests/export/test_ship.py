@@ -109,16 +109,18 @@ def test_a_form_that_loses_too_much_is_shown_and_not_written(
 
 
 def test_a_compressed_network_is_one_more_form(
-    again: Again, loaded: LoadedModel, out: Path, tmp_path: Path
+    shipment: Shipment, again: Again, loaded: LoadedModel, tmp_path: Path
 ) -> None:
     path = tmp_path / "compressed"
     save_compressed(path, loaded.network, loaded.description)
-    found = {form.form: form for form in again(compressed=load_compressed(path)).forms}
-    assert found["compressed"].size == path.stat().st_size
-    assert found["compressed"].agreement == 1
+    forms = again(compressed=load_compressed(path)).forms
+    (compressed,) = (form for form in forms if form.form == "compressed")
+    assert compressed.size == path.stat().st_size
+    assert compressed.agreement == 1
+    assert {form.key for form in forms} == {compressed.key, *(f.key for f in shipment.forms)}
 
 
-def test_a_record_that_is_none_is_told(out: Path, shipment: Shipment, tmp_path: Path) -> None:
+def test_a_record_that_is_none_is_told(tmp_path: Path) -> None:
     for content in ("{", json.dumps({"forms": 3})):
         (tmp_path / "ship.json").write_text(content)
         with pytest.raises(BadInput, match=r"ship\.json: "):

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from convnets.records import read_results
 from convnets.runs.observer import Observer
 from convnets.training.checkpoints import checkpoints, load_checkpoint
 from convnets.training.loop import StepReport
@@ -251,3 +252,47 @@ def test_torchrun_and_ranks_are_stopped_after_a_checkpoint(
     assert max(line["step"] for line in log) == step < crash.STEPS
     assert [code for code, _ in go(folder / "out")] == [0, 0]
     assert crash.final_state(folder / "out") == expected
+
+
+def commanded(folder: Path, *words: str, ranks: int = 2) -> tuple[int, str, str]:
+    """Exit code, stdout and stderr of the command line under torchrun."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    done = subprocess.run(
+        [*launcher, f"--nproc-per-node={ranks}", "-m", "convnets", *words, "--out", str(folder)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shard", [(), ("--shard",)])
+def test_the_command_line_is_the_same_under_torchrun(
+    tmp_path: Path, shard: tuple[str, ...]
+) -> None:
+    words = ("lenet5_modern", "--data", "digits", "--epochs", "1", "--set", "accumulation=2")
+    code, out, err = commanded(tmp_path / "spread", "train", *words, *shard)
+    assert code == 0, err
+    assert out.count("weights SHA-256") == err.count("epoch 1/1") == 1  # one rank speaks
+    command = [sys.executable, "-m", "convnets", "train", *words, "--out", str(tmp_path / "alone")]
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
+    (one,), (two,) = read_results(tmp_path / "spread"), read_results(tmp_path / "alone")
+    assert (one.engine.ranks, one.engine.sharded) == (2, bool(shard))
+    assert (one.run, one.confusion, one.macs) == (two.run, two.confusion, two.macs)
+    assert one.test_loss == pytest.approx(two.test_loss, abs=ROUNDING)
+    again, out, err = commanded(tmp_path / "spread", "bench", *words, *shard)
+    assert again == 0, err
+    assert "finished before" in err
+    assert out.count("report:") + err.count("report:") == 1
+
+
+@pytest.mark.slow
+def test_an_error_of_all_ranks_is_told_once(tmp_path: Path) -> None:
+    code, out, err = commanded(tmp_path / "out", "train", "resnet19", "--data", "digits")
+    assert code == 1  # torchrun's own
+    assert err.count("convnets: unknown model 'resnet19'") == 1
+    assert out == ""
+    assert not (tmp_path / "out").exists()

@@ -46,8 +46,10 @@ def ship(
     forms = Forms(loaded, image_set, compressed)
     builders = forms.builders()
     missing = tuple(name for name in builders if name.startswith(_missing()))
-    about = _about(loaded, compressed, image_set, len(test), most)
+    about = _about(loaded, image_set, len(test), most)
     keys = {name: short_hash([name, *about]) for name in builders if name not in missing}
+    if compressed is not None:
+        keys["compressed"] = short_hash([*about, weights_sha256(compressed.network)])
     done = {each.form: each for each in _earlier(out) if keys.get(each.form) == each.key}
     expected = cache(lambda: test.answers(forms.eager().run))
     for name, key in keys.items():
@@ -81,18 +83,11 @@ def _missing() -> tuple[str, ...]:
     return () if util.find_spec("openvino") else ("openvino",)
 
 
-def _about(
-    loaded: LoadedModel,
-    compressed: LoadedModel | None,
-    image_set: ImageSet,
-    images: int,
-    most: float,
-) -> list[object]:
-    """All that the figures depend on."""
+def _about(loaded: LoadedModel, image_set: ImageSet, images: int, most: float) -> list[object]:
+    """All that the figures of every form depend on."""
     return [
         loaded.description.model_dump(mode="json"),
         weights_sha256(loaded.network),
-        None if compressed is None else weights_sha256(compressed.network),
         [image_set.fingerprint, images, most],
         [platform.node(), torch.get_num_threads()],
         [metadata.version(name) for name in PACKAGES if util.find_spec(name)],

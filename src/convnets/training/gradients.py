@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Protocol
@@ -16,7 +17,7 @@ from convnets.training.engine import Engine
 from convnets.training.objective import Objective, Part
 from convnets.training.ranks import alone
 from convnets.training.regularisation import enter_training
-from convnets.training.spread import RunningStatistics, full, reduced
+from convnets.training.spread import RunningStatistics, reduced, whole
 from convnets.training.state import TrainingState, random_state, set_random_state
 
 
@@ -55,7 +56,7 @@ def gradients(
     ranks alike; the split is remembered, the samples and their order stay the same.
     """
     if engine.ranks.world > 1:
-        _rehearse(state, objective, batch, engine, statistics)
+        _rehearse(state, objective, batch, engine)
         _reseed(state, engine)
     while True:
         generators = random_state(engine.device)
@@ -69,46 +70,44 @@ def gradients(
                         f"memory; --set accumulation={2 * state.progress.split} needs half of it"
                     )
                 ) from error
-            _halve(state, batch, error)
+            _halve(state, batch)
             set_random_state(generators, engine.device)
 
 
 def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:
     """The norm of the whole gradient (0-d), whatever rank its parts lie on."""
-    slopes = [p.grad for p in parameters if p.grad is not None]
-    return full(torch.nn.utils.get_total_norm(slopes))
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    return whole(norm)
 
 
-def _rehearse(
-    state: TrainingState,
-    objective: Objective,
-    batch: Batch,
-    engine: Engine,
-    statistics: RunningStatistics,
-) -> None:
+def _rehearse(state: TrainingState, objective: Objective, batch: Batch, engine: Engine) -> None:
     """Let all ranks agree on a split that fits, before any is in the middle of a sum.
 
     Then add gradients up once, for nothing: torch settles the order of its sums in a replica's
     first step, so that a run that goes on adds up in the order of one that was never stopped.
     Shards leave no rank a pass of its own.
     """
-    needed = _largest(batch, state.progress.split) * batch.images[0:1].numel()
-    if engine.sharded or needed <= state.rehearsed:
+    if engine.sharded or _needed(state, batch) <= state.rehearsed:
         return
     before = [(value, value.clone()) for value in state.model.buffers()]
     while True:
+        short = False
         try:
             _accumulate(state, objective, batch, engine, None, summing=False)
-            error = None
-        except torch.OutOfMemoryError as caught:
-            error = caught
-        if not engine.ranks.any(error is not None):
+        except torch.OutOfMemoryError:
+            short = True
+        if not engine.ranks.any(short):
             break
-        _halve(state, batch, error)
+        _halve(state, batch)
     _accumulate(state, objective, batch, engine, None)
     for value, copy in before:
         value.copy_(copy)
-    state.rehearsed = needed
+    state.rehearsed = _needed(state, batch)
+
+
+def _needed(state: TrainingState, batch: Batch) -> int:
+    """How many values the images of the largest piece have."""
+    return _largest(batch, state.progress.split) * math.prod(batch.images.shape[1:])
 
 
 def _reseed(state: TrainingState, engine: Engine) -> None:
@@ -120,12 +119,12 @@ def _reseed(state: TrainingState, engine: Engine) -> None:
     torch.manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
 
 
-def _halve(state: TrainingState, batch: Batch, error: BaseException | None) -> None:
+def _halve(state: TrainingState, batch: Batch) -> None:
     if _largest(batch, state.progress.split) <= _unit(batch):
         raise TrainingFailed(
             f"step {state.progress.step + 1}: out of memory with one image at a time; "
             "use a smaller network or input"
-        ) from error
+        )
     state.progress.split *= 2
 
 

@@ -57,11 +57,10 @@ def reduced(module: nn.Module, now: bool) -> AbstractContextManager[None]:
     return module.no_sync()
 
 
-def full(value: Tensor) -> Tensor:
-    """A tensor whole, in memory where it was in shards; all ranks ask for it together."""
+def whole(value: Tensor) -> Tensor:
+    """A tensor put together where it is in shards; all ranks ask for it at once."""
     if hasattr(value, "full_tensor"):
-        whole: Tensor = value.full_tensor()
-        return whole.cpu()
+        value = value.full_tensor()
     return value
 
 

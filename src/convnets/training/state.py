@@ -18,7 +18,7 @@ from convnets.training.objective import WithAuxiliary
 from convnets.training.optimizers import MOMENTS, build_optimizer
 from convnets.training.regularisation import prepare
 from convnets.training.settings import Optimisation
-from convnets.training.spread import cut_like, full, replicate, shard
+from convnets.training.spread import cut_like, replicate, shard, whole
 
 
 class Progress(BaseModel):
@@ -77,14 +77,14 @@ def capture(state: TrainingState) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Optimizer state is keyed by parameter name, random generators are byte tensors. What lies in
     shards is put together, in one order on all ranks, so that any number can take it back.
     """
-    tensors = {f"model.{name}": full(value) for name, value in state.model.state_dict().items()}
+    tensors = {f"model.{name}": whole(value) for name, value in state.model.state_dict().items()}
     if state.average is not None:
         average = state.average.state_dict()
-        tensors |= {f"average.{name}": full(value) for name, value in average.items()}
+        tensors |= {f"average.{name}": whole(value) for name, value in average.items()}
     for name, parameter in state.model.named_parameters():
         for key, value in sorted(state.optimizer.state.get(parameter, {}).items()):
             if isinstance(value, Tensor):
-                tensors[f"optimizer.{name}.{key}"] = full(value)
+                tensors[f"optimizer.{name}.{key}"] = whole(value)
     generators = random_state(state.device)
     tensors |= {f"random.{name}": value for name, value in generators.items()}
     return tensors, state.progress.model_dump(mode="json")
@@ -161,6 +161,6 @@ def weights_sha256(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        plain = full(value).detach().to("cpu").contiguous()
+        plain = whole(value).detach().to("cpu").contiguous()
         digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
