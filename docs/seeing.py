@@ -216,8 +216,6 @@ def timing() -> str:
 PARTS = {
     "pictures": pictures,
     "methods-resnet20": lambda: methods("resnet20"),
-    "methods-zfnet": lambda: methods("zfnet"),
-    "methods-lenet_wide": lambda: methods("lenet_wide"),
     "filters": filters,
     "timing": timing,
 }
