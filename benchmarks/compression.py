@@ -227,10 +227,10 @@ def layer_table(done: dict[str, Any]) -> list[str]:
         float32 = 4 * layer["weights"]
         index = ["–", "–"]
         if layer["index_bits"] is not None:
-            index = [f"{layer['index_bits']:.0f}", f"{layer['index_bits_coded']:.1f}"]
+            index = [f"{layer['index_bits']}", f"{layer['index_bits_coded']:.1f}"]
         lines.append(
             f"| {layer['name']} | {layer['weights']:,} | {100 * layer['kept']:.1f} "
-            f"| {layer['weight_bits']:.0f} | {layer['weight_bits_coded']:.1f} "
+            f"| {layer['weight_bits']} | {layer['weight_bits_coded']:.1f} "
             f"| {index[0]} | {index[1]} "
             f"| {100 * layer['packed'] / float32:.2f} | {100 * layer['coded'] / float32:.2f} |"
         )

@@ -38,7 +38,7 @@ def test_every_answer_is_the_same(
 ) -> None:
     if kind == "openvino":
         pytest.importorskip("openvino", reason="OpenVINO is an extra")
-    monkeypatch.setattr("convnets.export.exported.COMPARED", 1000)
+    monkeypatch.setattr("convnets.export.kinds.COMPARED", 1000)
     agreement = exported(learnt, kind, cifar).agreement
     assert agreement.images == agreement.same == 1000
     assert agreement.largest <= 1e-4

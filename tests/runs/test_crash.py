@@ -25,6 +25,7 @@ from tests.children import start, wait
 from tests.runs import crash
 
 SEED = 20_000
+RUNS = 20
 CPU = Engine(torch.device("cpu"))
 
 
@@ -35,16 +36,18 @@ def finished(folder: Path, recipe: Recipe = crash.RECIPE) -> dict[str, Any]:
 
 
 @pytest.mark.fault("A2")
-@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "seed", [SEED, *(pytest.param(SEED + more, marks=pytest.mark.slow) for more in range(1, 5))]
+)
 def test_runs_killed_at_random_moments_end_with_the_same_bits(
-    tmp_path: Path, record_property: Callable[[str, object], None], count: int
+    tmp_path: Path, record_property: Callable[[str, object], None], seed: int
 ) -> None:
-    outcome = crash.random_kills(count, SEED, tmp_path)
-    record_property("trials", (outcome.equal, count))
-    assert outcome.equal == outcome.runs == count, f"seed {SEED}"
-    assert outcome.kills >= 2 * count
+    outcome = crash.random_kills(RUNS, seed, tmp_path)
+    record_property("trials", (outcome.equal, RUNS))
+    assert outcome.equal == outcome.runs == RUNS, f"seed {seed}"
+    assert outcome.kills >= 2 * RUNS
     # void unless the kills that matter were among them
-    assert outcome.inside_writes >= 0.3 * outcome.kills, f"seed {SEED}: {outcome}"
+    assert outcome.inside_writes >= 0.3 * outcome.kills, f"seed {seed}: {outcome}"
 
 
 def faults() -> list[tuple[str, int]]:

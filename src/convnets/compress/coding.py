@@ -233,7 +233,11 @@ def decode_tensor(
             return values(elements)
         case Dense():
             codebook = values(record.values)
-            return codebook.take(_symbols(read, elements, record.values, record.code_bits))
+            codes = _symbols(read, elements, record.values, record.code_bits)
+            flat = np.empty(elements, dtype)
+            for start in range(0, elements, BLOCK):  # numpy indexes with eight bytes an element
+                flat[start : start + BLOCK] = codebook[codes[start : start + BLOCK]]
+            return flat
         case Sparse():
             codebook = values(record.values)
             codes = _symbols(read, record.kept, record.values, record.code_bits)

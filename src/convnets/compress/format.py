@@ -173,10 +173,16 @@ def _check_records(header: Header, tensors: dict[str, Tensor], payload: int) -> 
 def _decoded(
     header: Header, tensors: dict[str, Tensor], file: BinaryIO
 ) -> Iterator[tuple[str, Tensor]]:
+    def read(size: int) -> bytes:
+        content = file.read(size)
+        if len(content) != size:
+            raise ValueError("cut off while it was read")
+        return content
+
     for record in header.tensors:
         like = tensors[record.name]
         try:
-            flat = decode_tensor(record, like.numel(), DTYPES[like.dtype], file.read)
+            flat = decode_tensor(record, like.numel(), DTYPES[like.dtype], read)
         except ValueError as error:
             raise ValueError(f"{record.name}: {error}") from error
         yield record.name, torch.from_numpy(flat).view(like.shape)

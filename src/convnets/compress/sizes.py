@@ -25,9 +25,9 @@ class LayerSize(Record):
     name: str
     weights: int
     kept: float
-    weight_bits: float
+    weight_bits: int
     weight_bits_coded: float
-    index_bits: float | None
+    index_bits: int | None
     index_bits_coded: float | None
     packed: int
     coded: int
@@ -54,26 +54,25 @@ def layer_sizes(header: Header, network: nn.Module) -> tuple[LayerSize, ...]:
 
 def _layer_size(name: str, record: Plain | Dense | Sparse, weights: int, kept: float) -> LayerSize:
     value_bits = 16 if record.half else 32
-    width, index_width = float(value_bits), None
-    code_bits, index_bits = width, None
+    weight_bits, coded, index_bits, index_coded = value_bits, float(value_bits), None, None
     packed = weights * value_bits
     if not isinstance(record, Plain):
-        width = float((record.values - 1).bit_length())
         stored = record.kept if isinstance(record, Sparse) else weights
-        code_bits = record.code_bits / stored
-        packed = int(stored * width) + record.values * value_bits
+        weight_bits = (record.values - 1).bit_length()
+        coded = record.code_bits / stored
+        packed = stored * weight_bits + record.values * value_bits
     if isinstance(record, Sparse):
-        index_width = float(record.span_width)
-        index_bits = record.span_bits / record.kept
-        packed += record.spans * record.span_width
+        index_bits = record.span_width
+        index_coded = record.span_bits / record.kept
+        packed += record.spans * index_bits
     return LayerSize(
         name=name,
         weights=weights,
         kept=kept,
-        weight_bits=width,
-        weight_bits_coded=code_bits,
-        index_bits=index_width,
-        index_bits_coded=index_bits,
-        packed=-(-packed // 8),
+        weight_bits=weight_bits,
+        weight_bits_coded=coded,
+        index_bits=index_bits,
+        index_bits_coded=index_coded,
+        packed=(packed + 7) // 8,
         coded=coded_size(record, weights, FLOAT32),
     )

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from convnets.export.exported import SUFFIXES, Exported, Kind, exported, extras
+from convnets.export.kinds import SUFFIXES, Exported, Kind, exported, extras
 
 __all__ = ["SUFFIXES", "Exported", "Kind", "exported", "extras"]

@@ -23,6 +23,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 TOLERANCE = 1e-4
 TIE = 1e-6  # classes nearer than this are equally likely
 BATCH = 32
+COMPARED = 64  # test images that a form is compared on before it is kept
 
 
 @dataclass(frozen=True)

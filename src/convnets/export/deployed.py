@@ -14,8 +14,7 @@ from convnets.export.fold import fold_norms
 from convnets.layers.network import ConvNet
 from convnets.weights.model_file import LoadedModel, ModelDescription
 
-_AVERAGES = (torch.ops.aten.avg_pool2d.default, torch.ops.aten.avg_pool3d.default)
-_DIVISOR = 6  # its place among their arguments
+_DIVISOR = 6  # the place of avg_pool2d's own divisor among its arguments
 
 
 class Deployed(nn.Module):
@@ -73,11 +72,10 @@ def _spell_out_divisors(program: ExportedProgram) -> None:
     """
     graph = program.graph_module.graph
     for node in list(graph.nodes):
-        if node.target not in _AVERAGES or len(node.args) <= _DIVISOR:
+        if node.target is not torch.ops.aten.avg_pool2d.default or len(node.args) <= _DIVISOR:
             continue
-        axes = 2 if node.target is _AVERAGES[0] else 3
         kernel, divisor = cast(list[int], node.args[1]), cast(int, node.args[_DIVISOR])
-        places = math.prod(kernel) if len(kernel) > 1 else kernel[0] ** axes
+        places = math.prod(kernel) if len(kernel) > 1 else kernel[0] ** 2
         with graph.inserting_after(node):
             times = graph.call_function(torch.ops.aten.mul.Tensor, (node, places / divisor))
         times.meta = dict(node.meta)

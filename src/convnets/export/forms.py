@@ -11,14 +11,12 @@ import safetensors.torch
 import torch
 
 from convnets.data import ImageSet
-from convnets.export.agreement import Run, answers
+from convnets.export.agreement import COMPARED, Run, answers
 from convnets.export.deployed import Deployed
 from convnets.export.fold import fold_norms
 from convnets.export.onnx_file import OnnxFile, onnx_file, session, whole_model, written
 from convnets.layers.network import ConvNet
 from convnets.weights.model_file import LoadedModel
-
-IMAGES_COMPARED = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +86,7 @@ class Forms:
     @cached_property
     def onnx(self) -> OnnxFile:
         """The float network in ONNX, compared with the network."""
-        return onnx_file(self.loaded, self.image_set, images=IMAGES_COMPARED)
+        return onnx_file(self.loaded, self.image_set, images=COMPARED)
 
     def onnxruntime(self) -> Form:
         """ONNX in float32."""

@@ -164,10 +164,10 @@ def _of_nodes(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
             yield from _of_graph(graph)
 
 
-def session(content: bytes, *, threads: int | None = None) -> Run:
+def session(content: bytes) -> Run:
     """What onnxruntime computes of a model of ours on the processor."""
     settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads = threads or torch.get_num_threads()
+    settings.intra_op_num_threads = torch.get_num_threads()
     settings.log_severity_level = 3  # errors alone: a remark on an unused constant is none
     ready = onnxruntime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
     given = ready.get_inputs()[0].name

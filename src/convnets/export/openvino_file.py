@@ -52,14 +52,12 @@ def converted(network: ModelProto, description: ModelDescription) -> tuple[bytes
         return path.read_bytes(), path.with_suffix(".bin").read_bytes()
 
 
-def openvino_run(
-    xml: bytes, weights: bytes, *, precision: str = "f32", threads: int | None = None
-) -> Run:
+def openvino_run(xml: bytes, weights: bytes, *, precision: str = "f32") -> Run:
     """What OpenVINO computes of the two files on the processor, in ``f32`` or ``bf16``."""
     core = openvino.Core()
     settings = {
         "INFERENCE_PRECISION_HINT": precision,
-        "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "PERFORMANCE_HINT": "LATENCY",
     }
     ready = core.compile_model(core.read_model(xml, weights), "CPU", settings)

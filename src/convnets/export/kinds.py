@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from convnets.data import ImageSet
 from convnets.errors import EnvironmentFailure
-from convnets.export.agreement import Agreement
+from convnets.export.agreement import COMPARED, Agreement
 from convnets.export.measuring import Progress, trial
 from convnets.weights.model_file import LoadedModel
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["onnx", "program", "openvino"]
 SUFFIXES: dict[Kind, str] = {"onnx": ".onnx", "program": ".pt2", "openvino": ".xml"}
-COMPARED = 64
 
 
 @dataclass(frozen=True, eq=False)
