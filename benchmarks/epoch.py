@@ -179,7 +179,7 @@ def main() -> None:
                 flush=True,
             )
     record = {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python -m benchmarks.epoch", *sys.argv[1:]]),
         "data": image_set.name,
         "images": wanted,
         "batch": BATCH,

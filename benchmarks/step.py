@@ -164,7 +164,7 @@ def main() -> None:
             flush=True,
         )
     record = {
-        "command": " ".join(["python", *sys.argv]),
+        "command": " ".join(["python -m benchmarks.step", *sys.argv[1:]]),
         "batch": BATCH,
         "side": SIDE,
         "threads": torch.get_num_threads(),

@@ -1,4 +1,4 @@
-"""Fill the generated parts of README.md from the catalogue and from ``results/``.
+"""Fill the generated parts of README.md and measured.md from the catalogue and ``results/``.
 
     python docs/readme.py            rewrite them
     python docs/readme.py --check    fail if they are stale
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from convnets.models import FAMILIES, VARIANTS
 from convnets.records import Machine, Result, read_results
@@ -21,6 +23,7 @@ from convnets.report.leaderboard import labels, leaderboard
 from convnets.report.verdict import verdict
 
 ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs" / "measured.md")
 PART = re.compile(r"(<!-- (\w[\w-]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -99,66 +102,183 @@ def results(folder: str) -> str:
     return "\n".join(part for part in (table, says, made_by(found)) if part)
 
 
+def recorded(name: str) -> dict[str, Any]:
+    """A benchmark's record."""
+    record: dict[str, Any] = json.loads((ROOT / "results" / f"{name}.json").read_text())
+    return record
+
+
+def run_by(record: dict[str, Any]) -> str:
+    """The command and the machine of a benchmark's record."""
+    machine = on(Machine.model_validate(record["machine"]))
+    return f"\n```\n{record['command']}\n```\n\nOn {machine}.\n"
+
+
 def speed() -> str:
     """Images a second against the usual script."""
-    record = json.loads((ROOT / "results" / "epoch.json").read_text())
+    record = recorded("epoch")
     head = ("Network", "Ours in", "Ours, images/s", "Usual script trains", "images/s", "Ratio")
-    table = markdown(
-        head,
-        [
-            (
-                row["network"],
-                row["precision"],
-                f"{row['ours']:,.0f}",
-                row["usual script"],
-                f"{row['usual']:,.0f}",
-                f"{row['ratio']:.2f}",
-            )
-            for row in record["rows"]
-        ],
-    )
-    machine = on(Machine.model_validate(record["machine"]))
-    return f"{table}\n```\n{record['command']}\n```\n\nOn {machine}.\n"
+    rows = [
+        (
+            row["network"],
+            row["precision"],
+            f"{row['ours']:,.0f}",
+            row["usual script"],
+            f"{row['usual']:,.0f}",
+            f"{row['ratio']:.2f}",
+        )
+        for row in record["rows"]
+    ]
+    return markdown(head, rows) + run_by(record)
 
 
 def profiling() -> str:
     """Seconds to profile a network, ours and the peers'."""
-    record = json.loads((ROOT / "results" / "profile.json").read_text())
+    record = recorded("profile")
     tools = ("convnets", "torchinfo", "fvcore", "ptflops")
-    table = markdown(
-        ("Network", "at", *(f"{tool}, s" for tool in tools), "Ratio"),
-        [
-            (
-                row["network"],
-                str(row["size"]),
-                *(f"{row[tool]['seconds']:.2f}" for tool in tools),
-                f"{row['ratio']:.2f}",
-            )
-            for row in record["rows"]
-        ],
+    rows = [
+        (
+            row["network"],
+            str(row["size"]),
+            *(f"{row[tool]['seconds']:.2f}" for tool in tools),
+            f"{row['ratio']:.2f}",
+        )
+        for row in record["rows"]
+    ]
+    return markdown(("Network", "at", *(f"{t}, s" for t in tools), "Ratio"), rows) + run_by(record)
+
+
+def training_steps() -> str:
+    """Milliseconds of a training step, ours and torchvision's."""
+    record = recorded("step")
+    forms = ("ours", "ours compiled", "plain", "channels_last", "compiled")
+    head = ("Network", *(f"{form}, ms" for form in forms), "Plain / ours", "Fastest / ours")
+    rows = [
+        (
+            row["network"],
+            *(f"{1e3 * row['seconds'][form]:.0f}" for form in forms),
+            f"{row['ratio to plain']:.2f}",
+            f"{row['ratio to fastest peer']:.2f}",
+        )
+        for row in record["rows"]
+    ]
+    return markdown(head, rows) + run_by(record)
+
+
+def augmenting() -> str:
+    """Milliseconds to vary a batch, ours and the peers'."""
+    record = recorded("augment")
+    tools = ("convnets", "torchvision", "kornia")
+    rows = [
+        (row["policy"], *(f"{row['milliseconds'][tool]:.2f}" for tool in tools))
+        for row in record["rows"]
+    ]
+    return markdown(("Policy", *(f"{tool}, ms" for tool in tools)), rows) + run_by(record)
+
+
+def loading() -> str:
+    """Images a second from JPEGs, ours and torchvision's."""
+    record = recorded("loader")
+    tools = list(record["rows"][0]["images a second"])
+    rows = [
+        (row["work"], *(f"{row['images a second'][tool]:,.0f}" for tool in tools))
+        for row in record["rows"]
+    ]
+    return markdown(("Work", *(f"{tool}, images/s" for tool in tools)), rows) + run_by(record)
+
+
+def latencies() -> str:
+    """Milliseconds of each form of each network."""
+    record = recorded("latency")
+    head = ("Network", "Form", "1 image, ms", "against timm", "32 images, ms", "against timm")
+    rows = []
+    for row in record["rows"]:
+        one, many = row["batch 1"]["seconds"], row["batch 32"]["seconds"]
+        for form in one:
+            times = ((one[form], one["timm eager"]), (many[form], many["timm eager"]))
+            cells = [(f"{1e3 * mine:.1f}", f"{peer / mine:.2f}") for mine, peer in times]
+            rows.append((row["network"], form, *cells[0], *cells[1]))
+    return markdown(head, rows) + run_by(record)
+
+
+def compressions(name: str) -> str:
+    """A network compressed in each way, over seeds."""
+    record = recorded(f"compression/{name}")
+    head = (
+        "Way",
+        "Weights kept %",
+        "Bytes",
+        "Times smaller",
+        "Error % before",
+        "after",
+        "No worse",
     )
-    machine = on(Machine.model_validate(record["machine"]))
-    return f"{table}\n```\n{record['command']}\n```\n\nOn {machine}.\n"
+    rows = []
+    for way, each in record["summaries"].items():
+        times, errors = each["times_smaller"], ("before", "after")
+        rows.append(
+            (
+                way,
+                f"{100 * each['kept']:.1f}",
+                f"{max(each['file_bytes']):,}",
+                f"{min(times):.1f} to {max(times):.1f}",
+                *(f"{each[f'mean_error_{e}']:.2f} ± {each[f'deviation_{e}']:.2f}" for e in errors),
+                f"{sum(each['no_worse'])} of {len(each['no_worse'])}",
+            )
+        )
+    return markdown(head, rows) + run_by(record)
+
+
+def by_recipe(folder: str) -> str:
+    """One network under several recipes and changes of them: mean and spread over seeds."""
+    found = read_results(ROOT / "results" / folder)
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for result in found:
+        changes = re.findall(r"--set (\S+)", result.command)
+        groups.setdefault((result.recipe, *changes), []).append(result)
+    rows = []
+    for (name, *changes), runs in groups.items():
+        tops = [100 * run.top1 for run in runs]
+        spread = f" ± {statistics.stdev(tops):.2f}" if len(tops) > 1 else ""
+        rows.append(
+            (
+                ", ".join([f"`{name}`", *changes]),
+                f"{statistics.mean(tops):.2f}{spread}",
+                f"{statistics.mean(run.curve[-1].train_loss for run in runs):.3f}",
+                str(runs[0].epochs),
+                str(len(runs)),
+            )
+        )
+    rows.sort(key=lambda row: row[1], reverse=True)
+    head = ("Recipe", "Top-1 %", "Training loss", "Epochs", "Seeds")
+    return f"{markdown(head, rows)}\n{made_by(found)}"
 
 
 PARTS = {
     "models": models,
     "cifar10": lambda: results("cifar10-jpeg-3-epochs"),
     "mnist": lambda: results("mnist-lenet5"),
+    "recipes": lambda: by_recipe("cifar10-jpeg-recipes"),
+    "ablation": lambda: by_recipe("cifar10-jpeg-ablation"),
+    "lenet5-compressed": lambda: compressions("lenet5_caffe-mnist"),
     "speed": speed,
     "profile": profiling,
+    "steps": training_steps,
+    "augmentation": augmenting,
+    "loader": loading,
+    "latency": latencies,
 }
 
 
 def filled(text: str) -> str:
-    """README's text with every generated part made anew."""
+    """A page's text with every generated part made anew."""
     return PART.sub(lambda found: f"{found[1]}{PARTS[found[2]]()}{found[3]}", text)
 
 
 if __name__ == "__main__":
-    readme = ROOT / "README.md"
-    before = readme.read_text()
-    after = filled(before)
-    if "--check" in sys.argv and before != after:
-        sys.exit("README.md is stale: run python docs/readme.py")
-    readme.write_text(after)
+    for page in PAGES:
+        before = page.read_text()
+        after = filled(before)
+        if "--check" in sys.argv and before != after:
+            sys.exit(f"{page.name} is stale: run python docs/readme.py")
+        page.write_text(after)

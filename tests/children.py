@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from typing import Any
 
+import pytest
 import torch
 
 from convnets.errors import ConvnetsError
@@ -67,3 +70,17 @@ def in_child(work: Callable[[], Any]) -> tuple[int, Any]:
     with os.fdopen(ours, "rb") as pipe:
         content = pipe.read()
     return wait(child), json.loads(content) if content else None
+
+
+def with_openvino(work: Callable[[], Any]) -> Any:
+    """What ``work`` returns in a child that may import OpenVINO; skips where there is none."""
+    if PathFinder.find_spec("openvino") is None:
+        pytest.skip("OpenVINO is an extra: pip install 'convnets[openvino]'")
+
+    def there() -> Any:
+        sys.modules.pop("openvino", None)
+        return work()
+
+    code, value = in_child(there)
+    assert code == 0, value
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,12 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data in {folder}; set CONVNETS_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _openvino_in_children_alone() -> None:
+    """A process in which OpenVINO's threads run cannot be forked safely, and tests fork."""
+    sys.modules.setdefault("openvino", None)  # type: ignore[arg-type]  # what import refuses
 
 
 @pytest.fixture(autouse=True)

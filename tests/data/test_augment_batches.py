@@ -20,7 +20,14 @@ from convnets.data.augment import (
     ResizedCrop,
     ScaleJitter,
 )
-from convnets.data.batches import Batch, Batches, DeviceBatches, StreamedBatches, make_batches
+from convnets.data.batches import (
+    Batch,
+    Batches,
+    DeviceBatches,
+    EnlargedBatches,
+    StreamedBatches,
+    make_batches,
+)
 from convnets.data.crops import resized_boxes
 from convnets.data.draws import Draw, Draws, drawn
 from convnets.data.lighting import measured_lighting
@@ -127,6 +134,18 @@ def test_streaming_equals_memory(name: str, size: int) -> None:
         held.stage(stage)
         streamed.stage(stage)
         assert equal(joined(list(held.epoch(1))), joined(list(streamed.epoch(1))))
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_enlarging_on_the_device_equals_memory(name: str) -> None:
+    limit = ARRAYS.images.nbytes
+    held, small = (batches(EVERYTHING[name], size=29, memory_limit=m) for m in (2 << 30, limit))
+    assert isinstance(held, DeviceBatches)
+    assert isinstance(small, EnlargedBatches)
+    for stage in (29, 26):
+        held.stage(stage)
+        small.stage(stage)
+        assert equal(joined(list(held.epoch(1))), joined(list(small.epoch(1))))
 
 
 def test_larger_files_are_cropped_before_they_are_resized(tmp_path: Path) -> None:
@@ -241,6 +260,34 @@ def test_balanced_sampling_draws_every_class_equally_often() -> None:
     assert equal(joined(parts), found)
     evaluated = batches(None, split, size=2, sampling="balanced", training=False)
     assert torch.equal(joined(list(evaluated.epoch(0)))["indices"], torch.arange(4000))
+
+
+def test_repeated_augmentation_shows_a_third_of_the_images_thrice_in_a_batch() -> None:
+    split = ImageArrays(RANDOM.integers(0, 256, (400, 9, 9, 1), dtype=np.uint8), np.arange(400) % 4)
+    jittered = Augmentation(padding=4, padding_mode="zero", mixup=0.2)
+    made = batches(jittered, split, size=9, sampling="repeated", batch_size=60)
+    epochs = [list(made.epoch(epoch)) for epoch in range(3)]
+    for epoch in epochs:
+        assert [len(batch.indices) for batch in epoch] == [60] * 6 + [40]
+        for batch in epoch[:-1]:
+            assert torch.bincount(batch.indices, minlength=400).unique().tolist() == [0, 3]
+            neighbours = batch.indices.view(-1, 2)
+            assert bool((neighbours[:, 0] != neighbours[:, 1]).all())
+        # no image is in two batches, and so a third of all are shown
+        assert sum(len(batch.indices.unique()) for batch in epoch) == 6 * 20 + 20
+        assert len(joined(epoch)["indices"].unique()) == 140
+    assert not torch.equal(epochs[0][0].indices, epochs[1][0].indices)
+    plain = batches(Augmentation(padding=4, padding_mode="zero"), split, size=9, batch_size=60,
+                    sampling="repeated")  # fmt: skip
+    first = next(plain.epoch(0)).images
+    assert len(first.unique(dim=0)) > 50  # of 20 images, each in one of 81 places
+    ranks = [
+        list(batches(jittered, split, size=9, sampling="repeated", batch_size=60, rank=rank,
+                     world=2).epoch(0))
+        for rank in (0, 1)
+    ]  # fmt: skip
+    parts = [batch for both in zip(*ranks, strict=True) for batch in both]
+    assert equal(joined(parts), joined(epochs[0]))
 
 
 @pytest.mark.parametrize("memory_limit", [2 << 30, 0])

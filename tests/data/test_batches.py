@@ -21,7 +21,7 @@ from convnets.data.batches import (
     normalisation,
 )
 from convnets.data.draws import Draw, drawn, hashed, permutation
-from convnets.data.fit import fitted
+from convnets.data.fit import enlarged, fitted, interpolated, is_enlarged, middle
 from convnets.data.sets import ImageArrays, ImageFiles, Split
 from convnets.errors import BadImage, UsageError
 
@@ -264,6 +264,19 @@ def test_small_digits_get_a_border_and_others_are_resized_as_pillow_does() -> No
         square = Image.fromarray(image[top : top + side, left : left + side])
         expected = np.asarray(square.resize((size, size), Image.Resampling.BILINEAR)).astype(int)
         assert np.abs(fitted(image[None], size)[0] - expected).max() <= 1
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (2, 2), (8, 8), (31, 31), (32, 32), (20, 90), (28, 33)])
+@pytest.mark.parametrize("size", [37, 64, 224])
+def test_images_are_enlarged_alike_on_every_device(sides: tuple[int, int], size: int) -> None:
+    anything = RANDOM.integers(0, 256, (3, *sides, 2))
+    extreme = RANDOM.choice([0, 255], anything.shape)  # sums that lie on a half are common
+    images = np.where(RANDOM.random(anything.shape) < 0.5, anything, extreme).astype(np.uint8)
+    assert is_enlarged(*sides, size)
+    expected = torch.from_numpy(fitted(images, size)).permute(0, 3, 1, 2)
+    squares = torch.from_numpy(middle(images).copy()).permute(0, 3, 1, 2)
+    for way in (enlarged, interpolated):
+        assert torch.equal(way(squares, size), expected)
 
 
 def test_normalisation_equals_numpy(files: ImageFiles) -> None:

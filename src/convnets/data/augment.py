@@ -212,6 +212,16 @@ def padded(images: np.ndarray, settings: Augmentation) -> np.ndarray:
     return np.pad(images, widths, mode="reflect")
 
 
+def padded_batch(images: Tensor, settings: Augmentation) -> Tensor:
+    """``padded`` for images (n, channels, size, size) on a device."""
+    size, padding = images.shape[-1], settings.padding
+    if settings.padding_mode == "zero":
+        return torch.nn.functional.pad(images, [padding] * 4)
+    places = torch.arange(-padding, size + padding, device=images.device).abs()
+    places = (size - 1) - ((size - 1) - places).abs()
+    return images.index_select(2, places).index_select(3, places)
+
+
 def cropped(images: Tensor, rows: Tensor, size: int, where: Placement) -> Tensor:
     """Crop and flip ``images[rows]``, each at its own place.
 

@@ -10,22 +10,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from convnets.data.ahead import cropped_images, fitted_images
-from convnets.data.augment import NONE, Augmentation, cropped, placement
+from convnets.data.augment import NONE, Augmentation, cropped, padded_batch, placement
 from convnets.data.crops import crops_sources, resampled, resizes, shrunk, windows
 from convnets.data.draws import Draws
 from convnets.data.erasing import erase
+from convnets.data.fit import enlarged, is_enlarged, middle
 from convnets.data.lighting import measured_lighting
 from convnets.data.measure import normalisation as normalisation
 from convnets.data.mixing import mix
 from convnets.data.policies import recoloured
 from convnets.data.preparation import Epoch, Preparation, Sampling, begun, own_parts
-from convnets.data.sets import Progress, Split
+from convnets.data.sets import ImageArrays, Progress, Split
 from convnets.data.threads import made_ahead
 from convnets.errors import UsageError
 
@@ -165,6 +167,24 @@ class DeviceBatches(Batches):
                 yield self.images, made.order[part]
 
 
+class EnlargedBatches(Batches):
+    """A split of small images that lies on the device as it is, each batch enlarged there."""
+
+    def __init__(self, split: ImageArrays, plan: Preparation) -> None:
+        super().__init__(split, plan)
+        squares = torch.from_numpy(np.ascontiguousarray(middle(split.images)))
+        self.images = squares.to(plan.device).permute(0, 3, 1, 2).contiguous()
+
+    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+        for part in parts:
+            images = enlarged(self.images.index_select(0, made.order[part]), self.plan.size)
+            if resizes(made.settings):
+                yield self._crops(images, made, part)
+            else:
+                padded = padded_batch(images, made.settings)
+                yield padded, torch.arange(len(padded), device=padded.device)
+
+
 class StreamedBatches(Batches):
     """A split that is decoded as it is needed, in threads, a few batches ahead."""
 
@@ -214,11 +234,13 @@ def make_batches(
     ``mean`` and ``deviation`` are per channel, in units where white is 1; see ``normalisation``.
     ``augmentation`` and ``sampling`` count in training alone. A split that takes at most
     ``memory_limit`` bytes as padded uint8 lies on the device (``DeviceBatches``; ``progress``
-    follows its decoding), a larger one is streamed (``StreamedBatches``), and so is one whose
-    crops are to be taken of larger sources (``crops_sources``).
+    follows its decoding), or so do its images before they are enlarged (``EnlargedBatches``). A
+    larger one is streamed (``StreamedBatches``), and so is one whose crops are to be taken of
+    larger sources (``crops_sources``).
 
     Of each batch of ``batch_size`` images this is the part of ``rank``; the parts of all ``world``
-    ranks make up the batch of one. ``sampling`` "balanced" draws every class equally often.
+    ranks make up the batch of one. ``sampling`` "balanced" draws every class equally often,
+    "repeated" shows a third of the samples three times each.
     Raises ``UsageError``.
     """
     for name, value in (("size", size), ("batch_size", batch_size), ("world", world)):
@@ -226,8 +248,8 @@ def make_batches(
             raise UsageError(f"{name} is {value}; it must be a positive whole number")
     if not 0 <= rank < world:
         raise UsageError(f"rank is {rank}; it must be from 0 to {world - 1}")
-    if sampling not in (None, "balanced"):
-        raise UsageError(f"sampling is {sampling!r}; it is 'balanced' or None")
+    if sampling not in (None, *get_args(Sampling)):
+        raise UsageError(f"sampling is {sampling!r}; it is 'balanced', 'repeated' or None")
     if not len(mean) == len(deviation) == split.channels:
         raise UsageError(
             f"images have {split.channels} channels, mean {len(mean)}, deviation {len(deviation)}"
@@ -256,7 +278,12 @@ def make_batches(
         sampling=sampling if training else None,
         lighting=measured_lighting(split, progress) if settings.pca is not None else None,
     )
-    taken = len(split) * (size + 2 * settings.padding) ** 2 * split.channels
-    if taken <= memory_limit and not crops_sources(split, settings, size):
+    if crops_sources(split, settings, size):
+        return StreamedBatches(split, plan)
+    if len(split) * (size + 2 * settings.padding) ** 2 * split.channels <= memory_limit:
         return DeviceBatches(split, plan, progress)
+    if isinstance(split, ImageArrays) and split.images.nbytes <= memory_limit:
+        _, height, width, _ = split.images.shape
+        if is_enlarged(height, width, size):
+            return EnlargedBatches(split, plan)
     return StreamedBatches(split, plan)

@@ -13,6 +13,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
+REPEATS = 3
+"""How often repeated augmentation shows an image in a batch."""
+
 
 class Draw(IntEnum):
     """What a number is for; each purpose has numbers of its own."""
@@ -165,6 +168,18 @@ def permutation(seed: int, epoch: int, count: int, device: torch.device) -> Tens
     """The order of an epoch's ``count`` samples, int64."""
     samples = torch.arange(count, device=device)
     return torch.argsort(hashed(seed, epoch, Draw.ORDER, samples), stable=True)
+
+
+def repeated(seed: int, epoch: int, count: int, batch_size: int, device: torch.device) -> Tensor:
+    """An epoch of ``count`` positions that shows a third of the samples, each three times.
+
+    Repeated augmentation (Hoffer et al. 2020; Berman et al. 2019): the three, each varied anew, are
+    of one batch, a third of it apart, so that mixing does not pair an image with itself.
+    """
+    positions = torch.arange(count, device=device)
+    distinct = -(-batch_size // REPEATS)
+    places = positions // batch_size * distinct + positions % batch_size % distinct
+    return permutation(seed, epoch, count, device)[places]
 
 
 def balanced(seed: int, epoch: int, labels: Tensor) -> Tensor:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from convnets.data.augment import Augmentation, weakened
-from convnets.data.draws import Draws, balanced, permutation
+from convnets.data.draws import Draws, balanced, permutation, repeated
 from convnets.data.lighting import Lighting
 
-Sampling = Literal["balanced"]
+Sampling = Literal["balanced", "repeated"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +66,11 @@ def own_parts(plan: Preparation, samples: int) -> tuple[list[slice], list[int]]:
 def begun(plan: Preparation, labels: Tensor, epoch: int, size: int, strength: float) -> Epoch:
     """Draw the order of an epoch of samples with ``labels`` (n,); see ``Batches.stage``."""
     order = numbers = torch.arange(len(labels), device=plan.device)
+    # A sample that may come twice is to be varied anew: what is drawn is of its position.
     if plan.sampling == "balanced":
-        # A sample may come twice, and is to be varied anew: what is drawn is of its position.
         order = balanced(plan.seed, epoch, labels)
+    elif plan.sampling == "repeated":
+        order = repeated(plan.seed, epoch, len(labels), plan.batch_size, plan.device)
     elif plan.training:
         order = numbers = permutation(plan.seed, epoch, len(labels), plan.device)
     settings = weakened(plan.augmentation, strength)

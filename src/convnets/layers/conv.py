@@ -36,11 +36,21 @@ class Convolution(nn.Conv2d):
         needed = [min(far, side - 1) for far, side in zip(reach, x.shape[-2:], strict=True)]
         if needed == reach or not self.same_padded or x.is_meta:
             return super().forward(x)
+        if needed == [0, 0]:
+            return self._of_one_pixel(x)
         rows, columns = (
             slice(far - near, far + near + 1) for far, near in zip(reach, needed, strict=True)
         )
         weight = self.weight[:, :, rows, columns]
         return F.conv2d(x, weight, self.bias, self.stride, needed, groups=self.groups)
+
+    def _of_one_pixel(self, x: Tensor) -> Tensor:
+        """A map of 1x1, which meets the middle of the kernel alone: a matrix product."""
+        taps = self.weight.flatten(2)
+        weight = taps[:, :, taps.shape[2] // 2].contiguous()  # once, not again in backward
+        if self.groups == 1:
+            return F.linear(x.flatten(1), weight, self.bias)[:, :, None, None]
+        return F.conv2d(x, weight[:, :, None, None], self.bias, groups=self.groups)
 
 
 class SameConvolution(Convolution):

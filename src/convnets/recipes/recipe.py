@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, Field, ValidationError
 
 from convnets.data.augment import Augmentation
+from convnets.data.preparation import Sampling
 from convnets.errors import BadInput, UnknownName, UsageError
 from convnets.training.settings import Optimisation
 
@@ -19,7 +20,8 @@ class Recipe(Optimisation):
 
     ``stem`` is what ``create_model`` takes; ``input_size`` None means the data's own size, at
     least 32 pixels. ``weights`` are what training starts from: "torchvision", "timm", a file, or a
-    repository on the hub. ``sampling`` "balanced" shows every class equally often.
+    repository on the hub. ``sampling`` "balanced" shows every class equally often, "repeated" a
+    third of the images three times each.
 
     ``normalise`` None: each channel less its mean, over its deviation. "unit": pixels from 0 to 1
     as they are; "mean": these less their channel's mean alone, as in AlexNet; "imagenet": with the
@@ -36,7 +38,7 @@ class Recipe(Optimisation):
     input_size: int | None = Field(default=None, ge=1, le=4096)
     augmentation: Augmentation = Augmentation()
     weights: str | None = Field(default=None, min_length=1, max_length=4096)
-    sampling: Literal["balanced"] | None = None
+    sampling: Sampling | None = None
     normalise: Literal["mean", "unit", "imagenet"] | None = None
     sources: Mapping[str, str] = {}
 
