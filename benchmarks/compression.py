@@ -75,6 +75,20 @@ def lenet(keep: dict[str, float], **changes: Any) -> Settings:
     )
 
 
+def resnet(keep: float, bits: int) -> Settings:
+    """A small ResNet's settings: the first and the last layer keep most."""
+    return Settings(
+        keep=(("*", keep), ("*.stem.*", 0.8), ("head.*", 0.6)),
+        half=True,
+        rounds=1,
+        conv_bits=bits,
+        linear_bits=bits,
+        pruning=training(2, 1e-3),
+        sharing=training(1, 2e-4),
+        augmentation=Augmentation(padding=4, padding_mode="zero", flip=True),
+    )
+
+
 EXPERIMENTS = {
     "lenet5_caffe": Experiment(
         data="mnist",
@@ -98,6 +112,11 @@ EXPERIMENTS = {
                 after="as accurate",
             ),
         },
+    ),
+    "resnet20": Experiment(
+        data="cifar10",
+        reference=("epochs=6",),
+        ways={"as accurate": Way(resnet(0.4, 5))},
     ),
 }
 

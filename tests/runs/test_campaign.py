@@ -9,9 +9,9 @@ import pytest
 from convnets.recipes import RECIPES
 from convnets.recipes.campaign import CAMPAIGNS, LECTURE_CAMPAIGN, Campaign, Row
 from convnets.records import Result
-from convnets.report.campaign import Cell, campaign_markdown, compute_to
+from convnets.report.campaign import Cell, campaign_markdown, compute_to, place
 from convnets.runs import campaign as campaigns
-from convnets.runs.campaign import carry_on, recipe_of, results_of
+from convnets.runs.campaign import carry_on, peaks_of, recipe_of, results_of
 from convnets.runs.observer import Observer
 from convnets.runs.plan import Plan, make_plan
 from tests.runs.tiny import CPU, tiny_set
@@ -112,12 +112,16 @@ def test_the_page_has_every_row(done: Path) -> None:
         Cell("plain-32", "resnet20", 50.0, 3, runs),
         Cell("plain-32", "alexnet", 60.0, 3, (), left="too small"),
     ]
-    text = campaign_markdown("Pair", "made here", cells, ["convnets bench"])
+    speed = 0.5 * (runs[0].images_per_second + runs[1].images_per_second)
+    peak = 6 * runs[0].macs * speed * 4
+    text = campaign_markdown("Pair", "made here", cells, {place(runs[0]): peak})
     line = next(line for line in text.splitlines() if line.startswith("| resnet20"))
     mean = 50 * (runs[0].top1 + runs[1].top1)
     assert f"| 50.0 | {mean:.2f} ± " in line
     assert f"| {mean - 50:+.2f} | 2 | 1 of 3 |" in line
+    assert "| 25.0 % |" in line
     assert "- alexnet: too small" in text
+    assert runs[0].command in text
     assert "| alexnet | – | 60.0 |" in text
 
 
@@ -131,3 +135,18 @@ def test_compute_to_a_level_is_by_epochs(done: Path) -> None:
     assert compute_to(0.5, longer) == 600
     assert compute_to(0.3, longer) == 300
     assert compute_to(0.7, longer) is None
+
+
+def test_a_peak_is_measured_once_and_kept(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = runs_of(done)
+    (where,) = {place(run) for run in runs}
+    peaks = peaks_of(runs, tmp_path, CPU.device)
+    assert list(peaks) == [where]
+    assert peaks[where] > 6 * runs[0].macs * runs[0].images_per_second
+    monkeypatch.setattr(campaigns, "matmul_peak", lambda *_: 0.0)
+    assert peaks_of(runs, tmp_path, CPU.device) == peaks
+    elsewhere = [run.model_copy(update={"machine": run.machine.model_copy(update={"cores": 99})})
+                 for run in runs]  # fmt: skip
+    assert peaks_of(elsewhere, tmp_path, CPU.device) == peaks

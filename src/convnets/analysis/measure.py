@@ -126,14 +126,14 @@ def timed(
     return times[WARM_UP:]
 
 
-def matmul_peak(device: torch.device) -> float:
-    """FLOP/s of a large matrix product in float32, measured once: the most that layers reach."""
-    return _matmul_peak(device, torch.get_num_threads())
+def matmul_peak(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """FLOP/s of a large matrix product, measured once: the most that layers reach."""
+    return _matmul_peak(device, dtype, torch.get_num_threads())
 
 
 @cache
-def _matmul_peak(device: torch.device, threads: int) -> float:
-    left, right = (torch.randn(MATRIX, MATRIX, device=device) for _ in range(2))
+def _matmul_peak(device: torch.device, dtype: torch.dtype, threads: int) -> float:
+    left, right = (torch.randn(MATRIX, MATRIX, device=device, dtype=dtype) for _ in range(2))
     with torch.inference_mode():
         return 2 * MATRIX**3 / min(timed(lambda: left @ right, device, repeats=10))
 

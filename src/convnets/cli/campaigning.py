@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from convnets.cli import options
 
 if TYPE_CHECKING:
+    import torch
+
     from convnets.data import ImageSet
     from convnets.recipes.campaign import Campaign
     from convnets.runs.campaign import Left
@@ -50,19 +52,19 @@ def carry_on(
             conduct=Conduct(keep_weights=False, command=options.this_command()),
             observer=RunProgress(bars),
         )
-    _write(chosen, out, left)
+    _write(chosen, out, left, engine.device)
     for each in left:
         say(f"left: {each.row.group} {each.row.model} seed {each.seed}: {each.reason}")
     say(f"campaign: {out / 'campaign.md'}")
     return 0
 
 
-def _write(chosen: Campaign, out: Path, left: Sequence[Left]) -> None:
+def _write(chosen: Campaign, out: Path, left: Sequence[Left], device: torch.device) -> None:
+    """The campaign's page, and a page, charts and leaderboards for each of its groups."""
+    from convnets.cli.report import write
     from convnets.files import atomic_write
     from convnets.report.campaign import Cell, campaign_markdown, compute_png
-    from convnets.report.figures import complexity_png
-    from convnets.report.leaderboard import leaderboard
-    from convnets.runs.campaign import results_of
+    from convnets.runs.campaign import peaks_of, results_of
 
     found = results_of(chosen, out)
     reasons = {(each.row.group, each.row.model): each.reason for each in left}
@@ -77,18 +79,18 @@ def _write(chosen: Campaign, out: Path, left: Sequence[Left]) -> None:
         )
         for row in chosen.rows
     ]
-    runs = [run for several in found.values() for run in several]
-    commands = list(dict.fromkeys(run.command for run in runs))
-    text = campaign_markdown(f"The {chosen.name} campaign", chosen.source, cells, commands)
-    atomic_write(out / "campaign.md", text)
     for group in dict.fromkeys(cell.group for cell in cells):
         results = [run for cell in cells if cell.group == group for run in cell.runs]
         if not results:
             continue
-        atomic_write(out / f"complexity-{group}.png", complexity_png(leaderboard(results)))
+        write(results, out / group, f"{chosen.name}: {group}")
         # AlexNet's own level is the mark, as in the years' tale of efficiency.
         alexnet = [run.top1 for run in results if run.model == "alexnet_owt"]
         if alexnet:
             level = sum(alexnet) / len(alexnet)
             picture = compute_png({group: results}, level, "AlexNet")
-            atomic_write(out / f"compute-{group}.png", picture)
+            atomic_write(out / group / "compute.png", picture)
+    runs = [run for several in found.values() for run in several]
+    peaks = peaks_of(runs, out, device)
+    text = campaign_markdown(f"The {chosen.name} campaign", chosen.source, cells, peaks)
+    atomic_write(out / "campaign.md", text)

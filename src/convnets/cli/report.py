@@ -35,17 +35,11 @@ def publish(results: Sequence[Result], out: Path, title: str, *, json: bool) -> 
     """Write page, chart and leaderboards to ``out``; show the table and what it says."""
     from convnets.cli.console import say, show
     from convnets.errors import printable
-    from convnets.files import atomic_write
-    from convnets.report.figures import complexity_png
-    from convnets.report.leaderboard import as_csv, as_json, as_text, leaderboard, render_table
-    from convnets.report.page import page
+    from convnets.report.leaderboard import as_json, as_text, leaderboard, render_table
     from convnets.report.verdict import verdict
 
     rows = leaderboard(results)
-    atomic_write(out / "leaderboard.csv", as_csv(rows))
-    atomic_write(out / "leaderboard.json", as_json(rows))
-    atomic_write(out / "complexity.png", complexity_png(rows))
-    atomic_write(out / "report.html", page(results, title=title))
+    write(results, out, title)
     if json:
         show(as_json(rows))
     else:
@@ -53,3 +47,17 @@ def publish(results: Sequence[Result], out: Path, title: str, *, json: bool) -> 
         for sentence in verdict(rows):
             show(printable(sentence))
     say(f"report: {out / 'report.html'}")
+
+
+def write(results: Sequence[Result], out: Path, title: str) -> None:
+    """Write page, chart and leaderboards to ``out``."""
+    from convnets.files import atomic_write
+    from convnets.report.figures import complexity_png
+    from convnets.report.leaderboard import as_csv, as_json, leaderboard
+    from convnets.report.page import page
+
+    rows = leaderboard(results)
+    atomic_write(out / "leaderboard.csv", as_csv(rows))
+    atomic_write(out / "leaderboard.json", as_json(rows))
+    atomic_write(out / "complexity.png", complexity_png(rows))
+    atomic_write(out / "report.html", page(results, title=title))

@@ -30,33 +30,46 @@ class Cell:
 
 COLUMNS = (
     "Network", "Stem", "Printed %", "Measured %", "Difference", "Seeds", "Epochs", "Parameters",
-    "MACs", "Training MACs", "Images/s", "FLOP/s", "Peak memory", "Training",
+    "MACs", "Training MACs", "Images/s", "FLOP/s", "of the peak", "Peak memory", "Training",
 )  # fmt: skip
 
 
 def campaign_markdown(
-    title: str, source: str, cells: Sequence[Cell], commands: Sequence[str]
+    title: str, source: str, cells: Sequence[Cell], peaks: Mapping[str, float]
 ) -> str:
-    """The tables of all groups, one after the other, with machine, versions and commands."""
-    groups = dict.fromkeys(cell.group for cell in cells)
+    """The tables of all groups, one after the other, with machine, versions and commands.
+
+    ``peaks`` are the FLOP/s of a large matrix product where runs were made, by ``place``.
+    """
     parts = [f"# {title}", f"Printed figures: {source}."]
-    for group in groups:
+    for group in dict.fromkeys(cell.group for cell in cells):
         chosen = [cell for cell in cells if cell.group == group]
-        parts += [f"## {group}", _table(chosen)]
+        parts += [f"## {group}", _table(chosen, peaks)]
         if left := [f"- {cell.model}: {cell.left}" for cell in chosen if not cell.runs]:
             parts += ["Not run:", "\n".join(left)]
-    machines = dict.fromkeys(_machine(run) for cell in cells for run in cell.runs)
-    parts += ["## Where and how", "\n".join(f"- {machine}" for machine in machines)]
-    parts += ["```\n" + "\n".join(commands) + "\n```"]
+        if any(cell.runs for cell in chosen):
+            page = f"{group}/report.html"
+            parts += [
+                f"Learning curves, confusion and plans: [{page}]({page}).",
+                f"![Accuracy against multiply-adds]({group}/complexity.png)",
+            ]
+        if any(cell.runs and cell.model == "alexnet_owt" for cell in chosen):
+            parts += [f"![Compute to AlexNet's level, by year]({group}/compute.png)"]
+    runs = [run for cell in cells for run in cell.runs]
+    parts += ["## Where and how", "FLOP/s: six for each multiply-add of a training image."]
+    for where in dict.fromkeys(map(place, runs)):
+        peak = f"; a large matrix product: {tick(peaks[where])} FLOP/s" if where in peaks else ""
+        parts += [f"- {where}{peak}"]
+    parts += ["```\n" + "\n".join(dict.fromkeys(run.command for run in runs)) + "\n```"]
     return "\n\n".join(parts) + "\n"
 
 
-def _table(cells: Sequence[Cell]) -> str:
+def _table(cells: Sequence[Cell], peaks: Mapping[str, float]) -> str:
     lines = [f"| {' | '.join(COLUMNS)} |", "| --- | --- |" + " ---: |" * (len(COLUMNS) - 2)]
-    return "\n".join([*lines, *(f"| {' | '.join(_line(cell))} |" for cell in cells)])
+    return "\n".join([*lines, *(f"| {' | '.join(_line(cell, peaks))} |" for cell in cells)])
 
 
-def _line(cell: Cell) -> list[str]:
+def _line(cell: Cell, peaks: Mapping[str, float]) -> list[str]:
     if not cell.runs:
         return [cell.model, NOTHING, f"{cell.printed:.1f}", *[NOTHING] * (len(COLUMNS) - 3)]
     first, measured = cell.runs[0], [100 * run.top1 for run in cell.runs]
@@ -64,6 +77,9 @@ def _line(cell: Cell) -> list[str]:
     spread = f" ± {statistics.stdev(measured):.2f}" if len(measured) > 1 else ""
     epochs = f"{first.epochs}" + (f" of {cell.epochs}" if first.epochs < cell.epochs else "")
     speed = statistics.median(run.images_per_second for run in cell.runs)
+    # Forward, and twice that backward, two operations a multiply-add.
+    operations = 6 * first.macs * speed
+    peak = peaks.get(place(first))
     return [
         cell.model,
         first.stem,
@@ -76,18 +92,19 @@ def _line(cell: Cell) -> list[str]:
         count(first.macs),
         count(first.training_macs),
         f"{speed:,.0f}",
-        # Forward, and twice that backward, two operations a multiply-add.
-        f"{count(round(6 * first.macs * speed))}",
+        count(round(operations)),
+        f"{100 * operations / peak:.1f} %" if peak else NOTHING,
         memory(max(run.peak_memory_bytes for run in cell.runs)),
         duration(statistics.median(run.seconds for run in cell.runs)),
     ]
 
 
-def _machine(run: Result) -> str:
+def place(run: Result) -> str:
+    """Where and how a run was made: machine, precision, layout, versions."""
     machine, engine = run.machine, run.engine
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
-    place = machine.accelerator or f"{machine.processor}, {machine.cores} cores"
-    return f"{place}; {engine.precision}, channels_last {engine.channels_last}, " + (
+    where = machine.accelerator or f"{machine.processor}, {machine.cores} cores"
+    return f"{where}; {engine.precision}, channels_last {engine.channels_last}, " + (
         f"compiled {engine.compiled}; {versions}"
     )
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from convnets.analysis.measure import matmul_peak
 from convnets.data import ImageSet
 from convnets.data.batches import make_batches, normalisation
 from convnets.data.subset import spread
 from convnets.errors import TrainingFailed, UsageError
+from convnets.files import atomic_write, read_json, to_json
 from convnets.models import create_model
 from convnets.recipes import Recipe, load_recipe, with_changes
 from convnets.recipes.campaign import Campaign, Row
 from convnets.records import Result, read_results
+from convnets.report.campaign import place
+from convnets.runs.machine import this_machine
 from convnets.runs.observer import Observer
 from convnets.runs.plan import Plan, make_plan
 from convnets.runs.run import Conduct, train
@@ -112,6 +116,22 @@ def results_of(campaign: Campaign, out: Path) -> dict[tuple[str, str], list[Resu
         for result in read_results(folder) if any(folder.rglob("result.json")) else []:
             found.setdefault((group, result.model), []).append(result)
     return {key: sorted(runs, key=lambda run: run.seed) for key, runs in found.items()}
+
+
+def peaks_of(runs: Sequence[Result], out: Path, device: torch.device) -> dict[str, float]:
+    """FLOP/s of a large matrix product in each run's place and precision, kept in ``out``.
+
+    Measured for runs that were made on this machine and device; the others' are read.
+    """
+    path = out / "peaks.json"
+    known = read_json(path) if path.exists() else {}
+    peaks = {str(where): float(flops) for where, flops in known.items()}
+    for run in runs:
+        here = run.machine == this_machine() and run.engine.device == device.type
+        if here and place(run) not in peaks:
+            peaks[place(run)] = matmul_peak(device, getattr(torch, run.engine.precision))
+    atomic_write(path, to_json(peaks) + "\n")
+    return peaks
 
 
 def _unfinished(
