@@ -261,6 +261,7 @@ PARTS = {
     "recipes": lambda: by_recipe("cifar10-jpeg-recipes"),
     "ablation": lambda: by_recipe("cifar10-jpeg-ablation"),
     "lenet5-compressed": lambda: compressions("lenet5_caffe-mnist"),
+    "resnet20-compressed": lambda: compressions("resnet20-cifar10-jpeg"),
     "speed": speed,
     "profile": profiling,
     "steps": training_steps,

@@ -195,6 +195,22 @@ def inside_write(folder: Path) -> bool:
     return any(folder.glob("*/.tmp.*"))
 
 
+def hold_inside_write(child: int, folder: Path, seconds: float) -> None:
+    """Stop the child while a file of the run in ``folder`` is half-written, on a busy machine too.
+
+    Where none is for so many seconds, it is left running.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if inside_write(folder):
+            os.kill(child, signal.SIGSTOP)
+            time.sleep(1e-3)
+            if inside_write(folder):
+                return
+            os.kill(child, signal.SIGCONT)
+        time.sleep(SLOW_WRITE / 4)
+
+
 def random_kills(runs: int, seed: int, folder: Path) -> Outcome:
     """Kill each of ``runs`` runs at up to three random moments, then let it end and compare.
 
@@ -212,9 +228,7 @@ def random_kills(runs: int, seed: int, folder: Path) -> Outcome:
             child = fork(out, slow=SLOW_WRITE)
             time.sleep(draw.uniform(0.02, 0.4) * duration)
             if draw.random() < 0.5:
-                deadline = time.monotonic() + duration
-                while not inside_write(out) and time.monotonic() < deadline:
-                    time.sleep(SLOW_WRITE / 4)
+                hold_inside_write(child, out, duration)
             os.kill(child, signal.SIGKILL)
             if wait(child) == -signal.SIGKILL:
                 outcome.kills += 1

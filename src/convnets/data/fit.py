@@ -20,7 +20,7 @@ def fitted(images: np.ndarray, size: int) -> np.ndarray:
     28x28 digits into 32x32. Otherwise the central square is resized, bilinear with antialias.
     """
     _, height, width, _ = images.shape
-    if size - BORDER <= min(height, width) and max(height, width) <= size:
+    if _is_bordered(height, width, size):
         above, left = (size - height) // 2, (size - width) // 2
         below, right = size - height - above, size - width - left
         return np.pad(images, ((0, 0), (above, below), (left, right), (0, 0)))
@@ -45,9 +45,11 @@ def middle(images: np.ndarray) -> np.ndarray:
 
 def is_enlarged(height: int, width: int, size: int) -> bool:
     """Whether ``fitted`` enlarges images of these sides to ``size`` pixels."""
-    return min(height, width) < size and not (
-        size - BORDER <= min(height, width) and max(height, width) <= size
-    )
+    return min(height, width) < size and not _is_bordered(height, width, size)
+
+
+def _is_bordered(height: int, width: int, size: int) -> bool:
+    return size - BORDER <= min(height, width) and max(height, width) <= size
 
 
 def enlarged(images: Tensor, size: int) -> Tensor:
