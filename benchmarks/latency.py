@@ -91,6 +91,7 @@ def in_bfloat16(module: nn.Module) -> Run:
 def compiled(deployed: Deployed) -> Callable[[torch.Tensor], torch.Tensor]:
     """Inductor with the weights frozen into the program."""
     torch._inductor.config.freezing = True
+    torch._dynamo.config.recompile_limit = 64  # it is compiled anew for each autocast and shape
     return torch.compile(copy.deepcopy(deployed))
 
 

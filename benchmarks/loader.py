@@ -43,6 +43,7 @@ from convnets.data import load_data
 from convnets.data.augment import Augmentation, ResizedCrop
 from convnets.data.batches import make_batches
 from convnets.runs.machine import this_machine
+from convnets.training.engine import choose_engine
 
 SIDE, BATCH, CLASSES, SHARDS = 224, 64, 10, 4
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -136,6 +137,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
+    choose_engine("cpu")  # keeps freed memory, as in every training of ours; here for all
     rows = []
     with tempfile.TemporaryDirectory() as place:
         folder, shards = Path(place) / "folder", Path(place) / "shards"

@@ -17,7 +17,7 @@ from torchvision.transforms.v2 import functional as peer
 
 from convnets.data.augment import Augmentation, ResizedCrop, ScaleJitter
 from convnets.data.crops import (
-    cropped_file,
+    cropped_files,
     jittered_boxes,
     resampled,
     resized_boxes,
@@ -91,15 +91,27 @@ def test_files_are_cropped_before_they_are_resized() -> None:
         box = resized_boxes(ResizedCrop(), alone, 90, 61)
         place = [int(side) for side in (box.top, box.left, box.height, box.width)]
         theirs = peer.resized_crop(image, *place, [24, 24], antialias=True)
-        ours = cropped_file(pixels, INCEPTION, alone, 24)
+        (ours,) = cropped_files([pixels], INCEPTION, alone, 24)
         assert difference(torch.from_numpy(ours).permute(2, 0, 1), theirs) == 0
         corner, tall, wide = jittered_boxes(ScaleJitter(), alone, 24, 90, 61)
         short = int(wide)
         assert int(tall) == int(short * 90 / 61)
         whole = peer.resize(image, short, antialias=True)
         theirs = peer.crop(whole, int(corner.top), int(corner.left), 24, 24)
-        ours = cropped_file(pixels, VGG, alone, 24)
+        (ours,) = cropped_files([pixels], VGG, alone, 24)
         assert difference(torch.from_numpy(ours).permute(2, 0, 1), theirs) == 0
+
+
+@pytest.mark.parametrize("settings", [INCEPTION, VGG])
+def test_files_of_any_sizes_are_cropped_together(settings: Augmentation) -> None:
+    sides = [(90, 61), (30, 30), (61, 90), (500, 40), (24, 25)]
+    images = [noise(*each, 3).numpy() for each in sides]
+    together = cropped_files(images, settings, draws(5), 24)
+    for place, (image, crop) in enumerate(zip(images, together, strict=True)):
+        (alone,) = cropped_files([image], settings, draws(5)[place : place + 1], 24)
+        assert np.array_equal(alone, crop)
+        assert crop.shape == (24, 24, 3)
+    assert cropped_files([], settings, draws(0), 24) == []
 
 
 @pytest.mark.parametrize(("height", "width"), [(224, 224), (375, 500)])

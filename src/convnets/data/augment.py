@@ -222,16 +222,20 @@ def padded_batch(images: Tensor, settings: Augmentation) -> Tensor:
     return images.index_select(2, places).index_select(3, places)
 
 
-def cropped(images: Tensor, rows: Tensor, size: int, where: Placement) -> Tensor:
-    """Crop and flip ``images[rows]``, each at its own place.
+def cropped(images: Tensor, rows: Tensor | None, size: int, where: Placement) -> Tensor:
+    """Crop and flip ``images[rows]``, or all of them, each at its own place.
 
     ``images`` are padded, (n, channels, height, width) uint8; the result is
     (len(rows), channels, size, size) uint8.
     """
-    # A view of every possible crop, (n, top, left, channels, size, size): nothing is copied but
-    # the one crop of each row.
-    crops = images.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5)
-    chosen = crops[rows, where.top, where.left]
+    if images.shape[2:] == (size, size):
+        chosen = images if rows is None else images.index_select(0, rows)
+    else:
+        # A view of every possible crop, (n, top, left, channels, size, size): nothing is copied
+        # but the one crop of each row.
+        crops = images.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5)
+        rows = torch.arange(len(images), device=images.device) if rows is None else rows
+        chosen = crops[rows, where.top, where.left]
     if where.flip is None:
         return chosen
     return torch.where(where.flip[:, None, None, None], chosen.flip(3), chosen)

@@ -1,8 +1,8 @@
 """Batches for training and evaluation: whole sets on the device, or streamed from files.
 
 The order of an epoch and every image's augmentation are functions of (seed, epoch, sample number):
-they do not depend on batch composition, threads, ranks or restarts, and both kinds give the same
-batches bit for bit.
+they do not depend on batch composition, threads, ranks or restarts. All kinds give the same batches
+bit for bit, but for resized crops of files that are streamed, which are rounded in another way.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ from convnets.data.measure import normalisation as normalisation
 from convnets.data.mixing import mix
 from convnets.data.policies import recoloured
 from convnets.data.preparation import Epoch, Preparation, Sampling, begun, own_parts
-from convnets.data.sets import ImageArrays, Progress, Split
+from convnets.data.sets import ImageArrays, ImageFiles, Progress, Split
 from convnets.data.threads import made_ahead
 from convnets.errors import UsageError
 
 CHUNK = 512
+Source = tuple[Tensor, Tensor | None]
+"""Images, padded or cropped, and which of them are the batch: None for all, in their order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,15 +129,14 @@ class Batches(ABC):
         erase(images, settings, draws, self.plan.size)
         return images
 
-    def _crops(self, images: Tensor, made: Epoch, part: slice) -> tuple[Tensor, Tensor]:
+    def _crops(self, images: Tensor, made: Epoch, part: slice) -> Source:
         """Resized crops of fitted images, as ``_sources`` yields them."""
         where = windows(made.settings, made.draws[part], made.size, images.shape[-1])
-        crops = resampled(images, *where, made.size)
-        return crops, torch.arange(len(crops), device=crops.device)
+        return resampled(images, *where, made.size), None
 
     @abstractmethod
-    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
-        """For each part of the order: uint8 images, padded or cropped, and which are the batch."""
+    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[Source]:
+        """For each part of the order, uint8 images."""
 
 
 class DeviceBatches(Batches):
@@ -159,7 +160,7 @@ class DeviceBatches(Batches):
             if progress is not None:
                 progress("decoding", done, self.samples)
 
-    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[Source]:
         for part in parts:
             if resizes(made.settings):
                 yield self._crops(self.images.index_select(0, made.order[part]), made, part)
@@ -175,14 +176,13 @@ class EnlargedBatches(Batches):
         squares = torch.from_numpy(np.ascontiguousarray(middle(split.images)))
         self.images = squares.to(plan.device).permute(0, 3, 1, 2).contiguous()
 
-    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[Source]:
         for part in parts:
             images = enlarged(self.images.index_select(0, made.order[part]), self.plan.size)
             if resizes(made.settings):
                 yield self._crops(images, made, part)
             else:
-                padded = padded_batch(images, made.settings)
-                yield padded, torch.arange(len(padded), device=padded.device)
+                yield padded_batch(images, made.settings), None
 
 
 class StreamedBatches(Batches):
@@ -192,10 +192,11 @@ class StreamedBatches(Batches):
         super().__init__(split, plan)
         self.split = split
 
-    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[tuple[Tensor, Tensor]]:
+    def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[Source]:
         plan, split, settings = self.plan, self.split, made.settings
         numbers, samples = made.order.cpu().numpy(), made.draws.samples.cpu()
-        early = crops_sources(split, settings, plan.size)
+        early = isinstance(split, ImageFiles) or crops_sources(split, settings, plan.size)
+        early = early and resizes(settings)
 
         def make(part: slice) -> Tensor:
             if early:
@@ -208,7 +209,7 @@ class StreamedBatches(Batches):
             if resizes(settings) and not early:
                 yield self._crops(images, made, part)
             else:
-                yield images, torch.arange(len(images), device=plan.device)
+                yield images, None
 
 
 def make_batches(

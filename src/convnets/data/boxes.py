@@ -23,6 +23,10 @@ class Boxes:
     height: Tensor
     width: Tensor
 
+    def columns(self) -> tuple[list[int], ...]:
+        """Tops, lefts, heights and widths."""
+        return tuple(side.tolist() for side in (self.top, self.left, self.height, self.width))
+
     def mask(self, size: int) -> Tensor:
         """(n, 1, size, size) bool: True within the box."""
         pixels = torch.arange(size, device=self.top.device)
@@ -46,8 +50,8 @@ def drawn_boxes(
     purposes: BoxDraws,
     areas: tuple[float, float],
     ratios: tuple[float, float],
-    height: int,
-    width: int,
+    height: int | Tensor,
+    width: int | Tensor,
 ) -> tuple[Boxes, Tensor]:
     """A box for each of n images of height x width pixels, and whether one was found, (n,) bool.
 

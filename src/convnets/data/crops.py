@@ -7,6 +7,7 @@ one for each axis; in the decoding threads, where sources may be large, it is to
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from convnets.data.boxes import BoxDraws, Boxes, drawn_boxes
 from convnets.data.draws import Draw, Draws
 from convnets.data.sets import Split
 
+Side = int | Tensor
+"""What all images have, or (n,) int64."""
 CROP = BoxDraws(Draw.CROP_AREA, Draw.CROP_SHAPE, Draw.TOP, Draw.LEFT)
 PRECISION = 1 << 16
 """Weights are multiples of 1/65,536: with values below 256 every sum is exact in float32, in any
@@ -45,22 +48,23 @@ def resizes(settings: Augmentation) -> bool:
 
 
 def crops_sources(split: Split, settings: Augmentation, size: int) -> bool:
-    """Whether resized crops are taken of the sources themselves, in the decoding threads.
+    """Whether resized crops must be taken of the sources themselves, in the decoding threads.
 
-    Elsewhere they are taken of the images fitted to ``size`` pixels, which lose nothing by it.
+    Elsewhere they may be taken of the images fitted to ``size`` pixels, which lose nothing by it.
     """
     side = split.image_size
     return resizes(settings) and (side is None or side[0] != side[1] or side[0] > size)
 
 
-def resized_boxes(crop: ResizedCrop, draws: Draws, height: int, width: int) -> Boxes:
+def resized_boxes(crop: ResizedCrop, draws: Draws, height: Side, width: Side) -> Boxes:
     """Inception's crop in each of n images of height x width pixels.
 
     Where none of 10 draws fits: the central box that is largest within the ratios.
     """
     boxes, found = drawn_boxes(draws, CROP, crop.scale, crop.ratio, height, width)
-    wide = max(1, min(width, round(height * crop.ratio[1])))
-    tall = max(1, min(height, round(width / crop.ratio[0])))
+    height, width = torch.as_tensor(height), torch.as_tensor(width)
+    wide = torch.minimum(width, (height.double() * crop.ratio[1]).round().long()).clamp(min=1)
+    tall = torch.minimum(height, (width.double() / crop.ratio[0]).round().long()).clamp(min=1)
     return Boxes(
         boxes.top.where(found, (height - tall) // 2),
         boxes.left.where(found, (width - wide) // 2),
@@ -70,11 +74,11 @@ def resized_boxes(crop: ResizedCrop, draws: Draws, height: int, width: int) -> B
 
 
 def jittered_boxes(
-    jitter: ScaleJitter, draws: Draws, size: int, height: int, width: int
+    jitter: ScaleJitter, draws: Draws, size: int, height: Side, width: Side
 ) -> tuple[Boxes, Tensor, Tensor]:
     """VGG's crop of ``size`` pixels in resized images, and their heights and widths, (n,) int64."""
     short = (draws.between(Draw.SCALE, (jitter.low, jitter.high)) * size).round().long()
-    least = min(height, width)
+    least = torch.minimum(torch.as_tensor(height), torch.as_tensor(width))
     tall, wide = short * height // least, short * width // least
     top = draws.whole(Draw.TOP, tall - size + 1)
     left = draws.whole(Draw.LEFT, wide - size + 1)
@@ -136,23 +140,24 @@ def _weights(window: Window, size: int, pixels: int) -> Tensor:
     return (weights * PRECISION).round().div_(PRECISION).float()
 
 
-def cropped_file(image: np.ndarray, settings: Augmentation, draws: Draws, size: int) -> np.ndarray:
-    """One image (height, width, channels) uint8 of any size to its crop of ``size`` pixels.
-
-    ``draws`` are those of its one sample.
-    """
-    height, width = image.shape[:2]
+def cropped_files(
+    images: Sequence[np.ndarray], settings: Augmentation, draws: Draws, size: int
+) -> list[np.ndarray]:
+    """Images (height, width, channels) uint8 of any sizes to crops of ``size`` pixels."""
+    sides = torch.tensor([image.shape[:2] for image in images], dtype=torch.int64).view(-1, 2)
+    heights, widths = sides.unbind(1)
     if settings.resized_crop is not None:
-        boxes = resized_boxes(settings.resized_crop, draws, height, width)
-        return _resized(_part(image, boxes), size, size)
+        boxes = resized_boxes(settings.resized_crop, draws, heights, widths)
+        parts = map(_part, images, *boxes.columns())
+        return [_resized(part, size, size) for part in parts]
     assert settings.scale_jitter is not None
-    boxes, tall, wide = jittered_boxes(settings.scale_jitter, draws, size, height, width)
-    return _part(_resized(image, int(tall), int(wide)), boxes)
+    boxes, tall, wide = jittered_boxes(settings.scale_jitter, draws, size, heights, widths)
+    whole = map(_resized, images, tall.tolist(), wide.tolist())
+    return list(map(_part, whole, *boxes.columns()))
 
 
-def _part(image: np.ndarray, box: Boxes) -> np.ndarray:
-    top, left = int(box.top), int(box.left)
-    return image[top : top + int(box.height), left : left + int(box.width)]
+def _part(image: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
+    return image[top : top + height, left : left + width]
 
 
 def _resized(image: np.ndarray, height: int, width: int) -> np.ndarray:

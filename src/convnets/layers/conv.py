@@ -32,12 +32,14 @@ class Convolution(nn.Conv2d):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.is_meta or not self.same_padded:
+            return super().forward(x)
+        if x.shape[-2:] == (1, 1):
+            return self._of_one_pixel(x)
         reach = [kernel // 2 for kernel in self.kernel_size]
         needed = [min(far, side - 1) for far, side in zip(reach, x.shape[-2:], strict=True)]
-        if needed == reach or not self.same_padded or x.is_meta:
+        if needed == reach:
             return super().forward(x)
-        if needed == [0, 0]:
-            return self._of_one_pixel(x)
         rows, columns = (
             slice(far - near, far + near + 1) for far, near in zip(reach, needed, strict=True)
         )
