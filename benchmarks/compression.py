@@ -27,6 +27,7 @@ from convnets.data.augment import Augmentation
 from convnets.data.sets import image_set
 from convnets.files import atomic_write, read_json, to_json
 from convnets.recipes import load_recipe, with_changes
+from convnets.report.format import plural
 from convnets.runs.machine import this_machine
 from convnets.training.engine import choose_engine
 from convnets.training.settings import AdamW, Cosine, Optimisation
@@ -192,17 +193,14 @@ def summary(results: list[Compressed]) -> dict[str, Any]:
         "times_smaller": [done.rate for done in results],
         "error_before": before,
         "error_after": after,
-        "mean_error_before": statistics.mean(before),
-        "mean_error_after": statistics.mean(after),
-        "deviation_before": deviation(before),
-        "deviation_after": deviation(after),
         "no_worse": [done.top1_after >= done.top1_before for done in results],
     }
 
 
-def deviation(values: list[float]) -> float:
-    """Of a sample; 0 for one value."""
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+def spread(values: list[float]) -> str:
+    """The mean over seeds and, where there are several, their deviation."""
+    mean = f"{statistics.mean(values):.2f}"
+    return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
 
 
 def markdown(title: str, record: dict[str, Any]) -> str:
@@ -217,13 +215,11 @@ def markdown(title: str, record: dict[str, Any]) -> str:
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     for way, each in record["summaries"].items():
-        times = each["times_smaller"]
         lines.append(
             f"| {way} | {100 * each['kept']:.1f} | {max(each['file_bytes']):,} "
-            f"| {min(times):.1f} to {max(times):.1f} "
-            f"| {each['mean_error_before']:.2f} ± {each['deviation_before']:.2f} "
-            f"| {each['mean_error_after']:.2f} ± {each['deviation_after']:.2f} "
-            f"| {sum(each['no_worse'])}/{len(each['no_worse'])} |"
+            f"| {min(each['times_smaller']):.1f} "
+            f"| {spread(each['error_before'])} | {spread(each['error_after'])} "
+            f"| {sum(each['no_worse'])} of {len(each['no_worse'])} |"
         )
     for way, results in record["results"].items():
         lines += [
@@ -282,7 +278,9 @@ def main() -> None:
         "results": {way: [each[way].model_dump(mode="json") for each in found] for way in ways},
     }
     atomic_write(arguments.out / f"{name}.json", to_json(record) + "\n")
-    atomic_write(arguments.out / f"{name}.md", markdown(f"{name}, {len(found)} seeds", record))
+    atomic_write(
+        arguments.out / f"{name}.md", markdown(f"{name}, {plural(len(found), 'seed')}", record)
+    )
 
 
 if __name__ == "__main__":

@@ -201,6 +201,12 @@ def latencies() -> str:
     return markdown(head, rows) + run_by(record)
 
 
+def mean(values: Sequence[float]) -> str:
+    """The mean over seeds and, where there are several, their deviation."""
+    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{spread}"
+
+
 def compressions(name: str) -> str:
     """A network compressed in each way, over seeds."""
     record = recorded(f"compression/{name}")
@@ -215,14 +221,14 @@ def compressions(name: str) -> str:
     )
     rows = []
     for way, each in record["summaries"].items():
-        times, errors = each["times_smaller"], ("before", "after")
         rows.append(
             (
                 way,
                 f"{100 * each['kept']:.1f}",
                 f"{max(each['file_bytes']):,}",
-                f"{min(times):.1f} to {max(times):.1f}",
-                *(f"{each[f'mean_error_{e}']:.2f} ± {each[f'deviation_{e}']:.2f}" for e in errors),
+                f"{min(each['times_smaller']):.1f}",
+                mean(each["error_before"]),
+                mean(each["error_after"]),
                 f"{sum(each['no_worse'])} of {len(each['no_worse'])}",
             )
         )
@@ -238,12 +244,10 @@ def by_recipe(folder: str) -> str:
         groups.setdefault((result.recipe, *changes), []).append(result)
     rows = []
     for (name, *changes), runs in groups.items():
-        tops = [100 * run.top1 for run in runs]
-        spread = f" ± {statistics.stdev(tops):.2f}" if len(tops) > 1 else ""
         rows.append(
             (
                 ", ".join([f"`{name}`", *changes]),
-                f"{statistics.mean(tops):.2f}{spread}",
+                mean([100 * run.top1 for run in runs]),
                 f"{statistics.mean(run.curve[-1].train_loss for run in runs):.3f}",
                 str(runs[0].epochs),
                 str(len(runs)),
