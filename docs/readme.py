@@ -258,12 +258,29 @@ def by_recipe(folder: str) -> str:
     return f"{markdown(head, rows)}\n{made_by(found)}"
 
 
+def ablation() -> str:
+    """The baseline's first seed with one thing changed at a time, and mirrored views at test."""
+    whole = read_results(ROOT / "results" / "cifar10-jpeg-recipes")
+    (base,) = (run for run in whole if run.recipe == "baseline" and run.seed == 0)
+    flips = recorded("cifar10-jpeg-ablation/flips")
+    changed = read_results(ROOT / "results" / "cifar10-jpeg-ablation")
+    found = {", ".join(re.findall(r"--set (\S+)", run.command)): run.top1 for run in changed}
+    found["the mean of an image and its mirror image, at test"] = flips["top1"]
+    rows = [("`baseline`", f"{100 * base.top1:.2f}", "")]
+    rows += [
+        (change, f"{100 * top1:.2f}", f"{100 * (top1 - base.top1):+.2f}")
+        for change, top1 in sorted(found.items(), key=lambda entry: -entry[1])
+    ]
+    commands = made_by(changed).replace("```\n", f"```\n{flips['command']}\n", 1)
+    return f"{markdown(('Changed', 'Top-1 %', 'Points'), rows)}\n{commands}"
+
+
 PARTS = {
     "models": models,
     "cifar10": lambda: results("cifar10-jpeg-3-epochs"),
     "mnist": lambda: results("mnist-lenet5"),
     "recipes": lambda: by_recipe("cifar10-jpeg-recipes"),
-    "ablation": lambda: by_recipe("cifar10-jpeg-ablation"),
+    "ablation": ablation,
     "lenet5-compressed": lambda: compressions("lenet5_caffe-mnist"),
     "resnet20-compressed": lambda: compressions("resnet20-cifar10-jpeg"),
     "speed": speed,
