@@ -5,16 +5,16 @@
 torchvision's network runs in the plain loop with SGD in three forms: as it is, in channels_last,
 and compiled by torch.compile. Ours runs in the loop of ``convnets train``, as it is and compiled,
 in float32, from the same initial recipe: cross-entropy, SGD with momentum. Both see one batch that
-lies in memory, so that only the step counts. The contestants take turns; the median step of the
-best round counts.
+lies in memory, so that only the step counts. The contestants take turns, each in a process of its
+own; the median step of the best round counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -92,8 +92,6 @@ def usual(network: nn.Module, images: Tensor, targets: Tensor, form: str) -> Con
         images = images.contiguous(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, momentum=0.9)
     network.train()
-    if form == "compiled":
-        torch._dynamo.reset()
     forward = torch.compile(network) if form == "compiled" else network
     while True:
         begun = time.perf_counter()
@@ -105,32 +103,29 @@ def usual(network: nn.Module, images: Tensor, targets: Tensor, form: str) -> Con
         yield time.perf_counter() - begun
 
 
-def contest(name: str, count: int, rounds: int, compiled: bool) -> dict[str, float]:
-    """Median seconds of a step of each contestant, of its best round."""
+def contestant(name: str, form: str) -> Contestant:
+    """The steps of one form of a network on a batch that lies in memory."""
     own, build, _ = NETWORKS[name]
     draw = torch.Generator().manual_seed(0)
     images = torch.randn(BATCH, 3, SIDE, SIDE, generator=draw)
     targets = torch.randint(CLASSES, (BATCH,), generator=draw)
-    makers: dict[str, Callable[[], Contestant]] = {
-        "ours": lambda: ours(own, images, targets, compiled=False),
-        "plain": lambda: usual(build(), images, targets, "plain"),
-        "channels_last": lambda: usual(build(), images, targets, "channels_last"),
-    }
-    if compiled:
-        makers["compiled"] = lambda: usual(build(), images, targets, "compiled")
-        makers["ours compiled"] = lambda: ours(own, images, targets, compiled=True)
-    best: dict[str, float] = {}
-    for _ in range(rounds):
-        for form, make in makers.items():
-            torch.manual_seed(0)
-            contestant = make()
-            for _ in range(WARM_UP):
-                next(contestant)
-            seconds = statistics.median(next(contestant) for _ in range(count))
-            best[form] = min(seconds, best.get(form, seconds))
-            contestant.close()
-            gc.collect()
-    return best
+    torch.manual_seed(0)
+    if form.startswith("ours"):
+        return ours(own, images, targets, compiled=form == "ours compiled")
+    return usual(build(), images, targets, form)
+
+
+def measured(name: str, form: str, count: int) -> float:
+    """Median seconds of a step in a process of its own, so that none changes another's memory."""
+    command = [sys.executable, "-m", "benchmarks.step", "--one", name, form, "--steps", str(count)]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def contest(name: str, count: int, rounds: int, compiled: bool) -> dict[str, float]:
+    """Median seconds of a step of each contestant, of its best round."""
+    forms = ["ours", "plain", "channels_last", *(("compiled", "ours compiled") if compiled else ())]
+    turns = [{form: measured(name, form, count) for form in forms} for _ in range(rounds)]
+    return {form: min(turn[form] for turn in turns) for form in forms}
 
 
 def main() -> None:
@@ -140,7 +135,13 @@ def main() -> None:
     parser.add_argument("--no-compile", action="store_true", help="leave the compiled forms out")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=NETWORKS)
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.one:
+        steps_of = contestant(*arguments.one)
+        times = [next(steps_of) for _ in range(WARM_UP + arguments.steps)]
+        print(statistics.median(times[WARM_UP:]))
+        return
     rows = []
     for name in arguments.networks:
         seconds = contest(name, arguments.steps, arguments.rounds, not arguments.no_compile)
