@@ -83,6 +83,10 @@ def test_rows_are_shortened_to_a_piece_or_left_for_the_next(
     monkeypatch.setattr(campaigns.time, "monotonic", lambda: next(moments))
     left = carry_on(PAIR, DATA, tmp_path, engine=CPU, seconds=30)
     assert left[0].reason == "2 epochs take the next piece"
+    moments = iter([0.0, 31.0, 31.0, 31.0])
+    monkeypatch.delattr(campaigns, "measure_epoch")
+    left = carry_on(PAIR, DATA, tmp_path, engine=CPU, seconds=30)
+    assert left[0].reason == "the piece's time was over"
 
 
 def test_an_epoch_is_timed_on_the_networks_own_steps() -> None:

@@ -72,6 +72,9 @@ def carry_on(
             continue
         if seconds is not None:
             remaining = seconds - (time.monotonic() - begun)
+            if remaining <= 0:
+                left.append(Left(row, seed, "the piece's time was over"))
+                continue
             epoch_seconds = measure_epoch(plan, image_set, engine)
             fits, whole = (int(SLACK * span / epoch_seconds) for span in (remaining, seconds))
             if whole < 1:
