@@ -82,7 +82,7 @@ def test_rows_are_shortened_to_a_piece_or_left_for_the_next(
     moments = iter([0.0, 20.0, 20.0, 20.0])
     monkeypatch.setattr(campaigns.time, "monotonic", lambda: next(moments))
     left = carry_on(PAIR, DATA, tmp_path, engine=CPU, seconds=30)
-    assert left[0].reason == "2 epochs take the next piece"
+    assert left[0].reason == "2 epochs did not fit what was left of the piece"
     moments = iter([0.0, 31.0, 31.0, 31.0])
     monkeypatch.delattr(campaigns, "measure_epoch")
     left = carry_on(PAIR, DATA, tmp_path, engine=CPU, seconds=30)

@@ -20,6 +20,7 @@ from convnets.recipes import Recipe, load_recipe, with_changes
 from convnets.recipes.campaign import Campaign, Row
 from convnets.records import Result, read_results
 from convnets.report.campaign import place
+from convnets.report.format import plural
 from convnets.runs.machine import this_machine
 from convnets.runs.observer import Observer
 from convnets.runs.plan import Plan, make_plan
@@ -82,7 +83,8 @@ def carry_on(
                 continue
             wanted = min(recipe.epochs, whole)
             if fits < wanted:
-                left.append(Left(row, seed, f"{wanted} epochs take the next piece"))
+                reason = f"{plural(wanted, 'epoch')} did not fit what was left of the piece"
+                left.append(Left(row, seed, reason))
                 continue
             if wanted < recipe.epochs:
                 observer.note(f"{row.group} {row.model}: {wanted} of {recipe.epochs} epochs")
