@@ -13,6 +13,7 @@ from convnets.cli import options
 
 if TYPE_CHECKING:
     from convnets.records import Result
+    from convnets.report.leaderboard import Row
 
 
 def command(
@@ -35,11 +36,10 @@ def publish(results: Sequence[Result], out: Path, title: str, *, json: bool) -> 
     """Write page, chart and leaderboards to ``out``; show the table and what it says."""
     from convnets.cli.console import say, show
     from convnets.errors import printable
-    from convnets.report.leaderboard import as_json, as_text, leaderboard, render_table
+    from convnets.report.leaderboard import as_json, as_text, render_table
     from convnets.report.verdict import verdict
 
-    rows = leaderboard(results)
-    write(results, out, title)
+    rows = write(results, out, title)
     if json:
         show(as_json(rows))
     else:
@@ -49,8 +49,8 @@ def publish(results: Sequence[Result], out: Path, title: str, *, json: bool) -> 
     say(f"report: {out / 'report.html'}")
 
 
-def write(results: Sequence[Result], out: Path, title: str) -> None:
-    """Write page, chart and leaderboards to ``out``."""
+def write(results: Sequence[Result], out: Path, title: str) -> list[Row]:
+    """Write page, chart and leaderboards to ``out``; return the leaderboard."""
     from convnets.files import atomic_write
     from convnets.report.figures import complexity_png
     from convnets.report.leaderboard import as_csv, as_json, leaderboard
@@ -61,3 +61,4 @@ def write(results: Sequence[Result], out: Path, title: str) -> None:
     atomic_write(out / "leaderboard.json", as_json(rows))
     atomic_write(out / "complexity.png", complexity_png(rows))
     atomic_write(out / "report.html", page(results, title=title))
+    return rows

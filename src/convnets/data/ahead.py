@@ -18,10 +18,11 @@ from convnets.data.sets import ImageArrays, Split
 def fitted_images(split: Split, numbers: np.ndarray, size: int, settings: Augmentation) -> Tensor:
     """Samples fitted to ``size`` pixels and padded: (n, channels, side, side) uint8."""
     if isinstance(split, ImageArrays):
-        images = padded(fitted(split.images[numbers], size), settings)
-        return torch.from_numpy(images).permute(0, 3, 1, 2)
-    each = [padded(fitted(split.image(number)[None], size), settings)[0] for number in numbers]
-    return _stacked(each, split, size + 2 * settings.padding)
+        images = torch.from_numpy(fitted(split.images[numbers], size)).permute(0, 3, 1, 2)
+    else:
+        each = [fitted(split.image(number)[None], size)[0] for number in numbers]
+        images = _stacked(each, split, size)
+    return padded(images, settings)
 
 
 def cropped_images(

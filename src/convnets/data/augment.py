@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-import numpy as np
 import torch
 from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor
@@ -201,20 +200,11 @@ def placement(settings: Augmentation, seed: int, epoch: int, samples: Tensor) ->
     )
 
 
-def padded(images: np.ndarray, settings: Augmentation) -> np.ndarray:
-    """Pad images (n, height, width, channels) on all four sides."""
-    if not settings.padding:
-        return images
-    side = (settings.padding, settings.padding)
-    widths = ((0, 0), side, side, (0, 0))
-    if settings.padding_mode == "zero":
-        return np.pad(images, widths)
-    return np.pad(images, widths, mode="reflect")
-
-
-def padded_batch(images: Tensor, settings: Augmentation) -> Tensor:
-    """``padded`` for images (n, channels, size, size) on a device."""
+def padded(images: Tensor, settings: Augmentation) -> Tensor:
+    """Pad images (n, channels, size, size) on all four sides."""
     size, padding = images.shape[-1], settings.padding
+    if not padding:
+        return images
     if settings.padding_mode == "zero":
         return torch.nn.functional.pad(images, [padding] * 4)
     places = torch.arange(-padding, size + padding, device=images.device).abs()

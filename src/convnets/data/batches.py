@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from convnets.data.ahead import cropped_images, fitted_images
-from convnets.data.augment import NONE, Augmentation, cropped, padded_batch, placement
+from convnets.data.augment import NONE, Augmentation, cropped, padded, placement
 from convnets.data.crops import crops_sources, resampled, resizes, shrunk, windows
 from convnets.data.draws import Draws
 from convnets.data.erasing import erase
@@ -182,7 +182,7 @@ class EnlargedBatches(Batches):
             if resizes(made.settings):
                 yield self._crops(images, made, part)
             else:
-                yield padded_batch(images, made.settings), None
+                yield padded(images, made.settings), None
 
 
 class StreamedBatches(Batches):
@@ -195,8 +195,9 @@ class StreamedBatches(Batches):
     def _sources(self, made: Epoch, parts: Sequence[slice]) -> Iterator[Source]:
         plan, split, settings = self.plan, self.split, made.settings
         numbers, samples = made.order.cpu().numpy(), made.draws.samples.cpu()
-        early = isinstance(split, ImageFiles) or crops_sources(split, settings, plan.size)
-        early = early and resizes(settings)
+        early = crops_sources(split, settings, plan.size) or (
+            isinstance(split, ImageFiles) and resizes(settings)
+        )
 
         def make(part: slice) -> Tensor:
             if early:

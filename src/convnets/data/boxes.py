@@ -10,6 +10,8 @@ from torch import Tensor
 
 from convnets.data.draws import Draw, Draws
 
+Side = int | Tensor
+"""Pixels of every image's side, or of each one's, (n,) int64."""
 ATTEMPTS = 10
 """How often a box that does not fit is drawn again, as in torchvision and timm."""
 
@@ -50,8 +52,8 @@ def drawn_boxes(
     purposes: BoxDraws,
     areas: tuple[float, float],
     ratios: tuple[float, float],
-    height: int | Tensor,
-    width: int | Tensor,
+    height: Side,
+    width: Side,
 ) -> tuple[Boxes, Tensor]:
     """A box for each of n images of height x width pixels, and whether one was found, (n,) bool.
 

@@ -16,12 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from convnets.data.augment import Augmentation, ResizedCrop, ScaleJitter
-from convnets.data.boxes import BoxDraws, Boxes, drawn_boxes
+from convnets.data.boxes import BoxDraws, Boxes, Side, drawn_boxes
 from convnets.data.draws import Draw, Draws
 from convnets.data.sets import Split
 
-Side = int | Tensor
-"""What all images have, or (n,) int64."""
 CROP = BoxDraws(Draw.CROP_AREA, Draw.CROP_SHAPE, Draw.TOP, Draw.LEFT)
 PRECISION = 1 << 16
 """Weights are multiples of 1/65,536: with values below 256 every sum is exact in float32, in any
@@ -62,7 +60,7 @@ def resized_boxes(crop: ResizedCrop, draws: Draws, height: Side, width: Side) ->
     Where none of 10 draws fits: the central box that is largest within the ratios.
     """
     boxes, found = drawn_boxes(draws, CROP, crop.scale, crop.ratio, height, width)
-    height, width = torch.as_tensor(height), torch.as_tensor(width)
+    height, width = (torch.as_tensor(side, device=found.device) for side in (height, width))
     wide = torch.minimum(width, (height.double() * crop.ratio[1]).round().long()).clamp(min=1)
     tall = torch.minimum(height, (width.double() / crop.ratio[0]).round().long()).clamp(min=1)
     return Boxes(
@@ -78,7 +76,8 @@ def jittered_boxes(
 ) -> tuple[Boxes, Tensor, Tensor]:
     """VGG's crop of ``size`` pixels in resized images, and their heights and widths, (n,) int64."""
     short = (draws.between(Draw.SCALE, (jitter.low, jitter.high)) * size).round().long()
-    least = torch.minimum(torch.as_tensor(height), torch.as_tensor(width))
+    height, width = (torch.as_tensor(side, device=short.device) for side in (height, width))
+    least = torch.minimum(height, width)
     tall, wide = short * height // least, short * width // least
     top = draws.whole(Draw.TOP, tall - size + 1)
     left = draws.whole(Draw.LEFT, wide - size + 1)

@@ -131,8 +131,9 @@ def peaks_of(runs: Sequence[Result], out: Path, device: torch.device) -> dict[st
     path = out / "peaks.json"
     known = read_json(path) if path.exists() else {}
     peaks = {str(where): float(flops) for where, flops in known.items()}
+    machine = this_machine()
     for run in runs:
-        here = run.machine == this_machine() and run.engine.device == device.type
+        here = run.machine == machine and run.engine.device == device.type
         if here and place(run) not in peaks:
             peaks[place(run)] = matmul_peak(device, getattr(torch, run.engine.precision))
     atomic_write(path, to_json(peaks) + "\n")
