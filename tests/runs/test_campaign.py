@@ -126,6 +126,7 @@ def test_the_page_has_every_row(done: Path) -> None:
     assert "| 25.0 % |" in line
     assert "- alexnet: too small" in text
     assert runs[0].command in text
+    assert "40 training and 20 test images." in text
     assert "| alexnet | – | 60.0 |" in text
 
 

@@ -41,7 +41,13 @@ def campaign_markdown(
 
     ``peaks`` are the FLOP/s of a large matrix product where runs were made, by ``place``.
     """
+    runs = [run for cell in cells for run in cell.runs]
     parts = [f"# {title}", f"Printed figures: {source}."]
+    parts += dict.fromkeys(
+        f"Measured on {run.data.name}: {run.data.train_images:,} training and "
+        f"{run.data.test_images:,} test images."
+        for run in runs
+    )
     for group in dict.fromkeys(cell.group for cell in cells):
         chosen = [cell for cell in cells if cell.group == group]
         parts += [f"## {group}", _table(chosen, peaks)]
@@ -55,7 +61,6 @@ def campaign_markdown(
             ]
         if any(cell.runs and cell.model == "alexnet_owt" for cell in chosen):
             parts += [f"![Compute to AlexNet's level, by year]({group}/compute.png)"]
-    runs = [run for cell in cells for run in cell.runs]
     parts += ["## Where and how", "FLOP/s: six for each multiply-add of a training image."]
     for where in dict.fromkeys(map(place, runs)):
         peak = f"; a large matrix product: {tick(peaks[where])} FLOP/s" if where in peaks else ""
