@@ -15,11 +15,10 @@ from convnets.analysis import Profile
 from convnets.data import ImageSet, load_data
 from convnets.layers.feature_maps import FeatureMaps
 from convnets.layers.network import ConvNet
-from convnets.models import find_variant, list_models
+from convnets.models import find_variant, list_models, matching
 from convnets.recipes import Recipe, load_recipe, with_changes
 from convnets.records import Result
 from convnets.runs import Bench, Observer
-from convnets.runs.grid import matching
 from convnets.training.engine import Engine
 from convnets.weights import evaluate_on, load_model, predict, save_model
 from convnets.weights.pretrained import load_weights

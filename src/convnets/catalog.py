@@ -34,7 +34,8 @@ class Variant:
 
     ``params`` and ``params_10`` are exact counts of trainable parameters with ``num_classes`` and
     with 10 classes; ``macs`` are multiply-adds of convolutions and matrix products for one image of
-    ``input_size``. All three come from a source that is not this package: ``counted_in``.
+    ``input_size``. All three come from a source that is not this package, ``counted_in``; they are
+    0 where a user changed the row, whose counts nobody has published.
     """
 
     spec: Any

@@ -14,10 +14,10 @@ from convnets.data import ImageArrays, ImageSet, load_data
 from convnets.data.augment import Augmentation
 from convnets.errors import UnknownName, UsageError
 from convnets.files import read_json
-from convnets.models import FAMILIES, VARIANTS, find_variant
+from convnets.models import FAMILIES, VARIANTS, find_variant, matching
 from convnets.recipes import Recipe, load_recipe, with_changes
 from convnets.records import DataRecord, read_result
-from convnets.runs.grid import LINEAGE, matching
+from convnets.runs.grid import LINEAGE
 from convnets.runs.plan import Plan, make_plan, natural_size
 from convnets.training.settings import Progressive
 from tests.runs.tiny import RECIPE, tiny_set

@@ -48,6 +48,10 @@ def command(
     campaign: Annotated[
         str | None, typer.Option(help="Run a campaign's rows, each with its own recipe: lecture.")
     ] = None,
+    groups: Annotated[
+        list[str] | None,
+        typer.Option("--group", help="With --campaign: only this group's rows, as ours-32."),
+    ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="With --campaign: stop before so much time is over.")
     ] = None,
@@ -63,19 +67,28 @@ def command(
     from convnets.cli.following import RunProgress, company, data_of_all, spread
     from convnets.cli.report import publish
     from convnets.data.subset import subset
+    from convnets.models import matching
     from convnets.runs import grid
     from convnets.runs.run import Conduct
     from convnets.runs.tracking import tracked
 
     with company(device, precision, compiled=compiled, sharded=shard) as engine:
-        names = grid.matching(models) if models else list(grid.LINEAGE)
+        names = matching(models) if models else list(grid.LINEAGE)
         settings = options.chosen_recipe(recipe, epochs, stem, size, changes)
         image_set = data_of_all(engine.ranks, data, data_dir, skip_bad)
         if images is not None:
             image_set = subset(image_set, images)
         if campaign is not None:
             return carry_on(
-                campaign, models or (), image_set, out, engine, minutes=minutes, epochs=epochs
+                campaign,
+                image_set,
+                out,
+                engine,
+                models=models or (),
+                groups=groups or (),
+                minutes=minutes,
+                epochs=epochs,
+                changes=changes or (),
             )
         trackers = (track or []) if engine.ranks.main else []
         with (

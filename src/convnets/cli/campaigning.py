@@ -19,27 +19,34 @@ if TYPE_CHECKING:
 
 def carry_on(
     name: str,
-    patterns: Sequence[str],
     image_set: ImageSet,
     out: Path,
     engine: Engine,
     *,
+    models: Sequence[str],
+    groups: Sequence[str],
     minutes: float | None,
     epochs: int | None,
+    changes: Sequence[str],
 ) -> int:
     """Carry a campaign on for ``minutes``, write its page, and say what is left."""
     from convnets.cli.console import progress_bars, say
     from convnets.cli.following import RunProgress
     from convnets.errors import UnknownName
+    from convnets.models import matching
     from convnets.recipes.campaign import CAMPAIGNS
     from convnets.runs import campaign as campaigns
-    from convnets.runs import grid
     from convnets.runs.run import Conduct
 
     if name not in CAMPAIGNS:
         raise UnknownName("campaign", name, CAMPAIGNS)
     chosen = CAMPAIGNS[name]
-    names = set(grid.matching(patterns)) if patterns else {row.model for row in chosen.rows}
+    names = set(matching(models)) if models else {row.model for row in chosen.rows}
+    known = dict.fromkeys(row.group for row in chosen.rows)
+    for group in groups:
+        if group not in known:
+            raise UnknownName("group", group, known)
+    asked = set(groups or known)
     with progress_bars() as bars:
         left = campaigns.carry_on(
             chosen,
@@ -47,8 +54,9 @@ def carry_on(
             out,
             engine=engine,
             seconds=None if minutes is None else 60 * minutes,
-            only=lambda row: row.model in names,
+            only=lambda row: row.model in names and row.group in asked,
             epochs=epochs,
+            changes=changes,
             conduct=Conduct(keep_weights=False, command=options.this_command()),
             observer=RunProgress(bars),
         )

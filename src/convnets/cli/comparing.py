@@ -16,14 +16,13 @@ from convnets.cli.console import say, tracked
 from convnets.cli.sources import source
 from convnets.errors import UsageError
 from convnets.files import atomic_write
-from convnets.models import find_variant
+from convnets.models import find_variant, matching
 from convnets.models.budget import parse_budget, published_figures
 from convnets.records import read_results
 from convnets.report.anatomy import comparison
 from convnets.report.comparison import Point, accuracy_against, layer_bars, picture
 from convnets.report.leaderboard import leaderboard
 from convnets.report.sheet import Sheet
-from convnets.runs.grid import matching
 
 MOST_BARS = 8  # networks whose layers fit one picture
 IMAGENET_CLASSES = 1000

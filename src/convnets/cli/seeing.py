@@ -41,7 +41,7 @@ def subject(name: str, weights: str | None, stem: Any, size: int | None) -> Load
 
     A network that brings no preprocessing gets ImageNet's, and its classes are numbered.
     """
-    if name not in VARIANTS:
+    if name.partition("@")[0] not in VARIANTS:
         path = Path(name)
         if not path.exists():
             raise UnknownName("network or checkpoint", name, VARIANTS)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from convnets.errors import UsageError
 from convnets.layers.cell_operations import (
     EPS,
     OPERATIONS,
@@ -24,6 +25,7 @@ from convnets.layers.conv import conv_bn
 from convnets.layers.network import stack
 
 Row = tuple[Operation, int, Operation, int]
+Numbers = tuple[int, int, int, int]
 Maps = tuple[Tensor, Tensor]
 
 
@@ -38,6 +40,25 @@ class Genotype:
 
     rows: tuple[Row, ...]
     joined: tuple[int, ...]
+
+
+def spelt(rows: Sequence[Numbers]) -> Genotype:
+    """A cell from the numbers of a search: in each row operation, map, operation, map.
+
+    Operations are counted from 0 in the order of ``OPERATIONS``. Maps that no row takes are joined
+    (Zoph et al. 2017, Section 3). Raises ``UsageError``.
+    """
+    names = list(OPERATIONS)
+    spelled: list[Row] = []
+    for number, (left, first, right, second) in enumerate(rows):
+        if not 0 <= max(left, right) < len(names):
+            raise UsageError(f"row {number}: operations are numbered from 0 to {len(names) - 1}")
+        if not 0 <= max(first, second) < number + 2:
+            raise UsageError(f"row {number}: maps before it are numbered from 0 to {number + 1}")
+        spelled.append((names[left], first, names[right], second))
+    taken = {source for _, first, _, second in rows for source in (first, second)}
+    joined = tuple(place for place in range(2, len(rows) + 2) if place not in taken)
+    return Genotype(tuple(spelled), joined)
 
 
 @dataclass(frozen=True)

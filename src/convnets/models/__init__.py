@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Literal
 
@@ -53,6 +54,7 @@ from convnets.models import (
     zfnet,
 )
 from convnets.models.budget import parse_budget, published_figures
+from convnets.models.variations import build_varied, canonical, changed
 
 FAMILIES: tuple[Family, ...] = (
     lenet.FAMILY,
@@ -135,10 +137,32 @@ def find_models(
 
 
 def find_variant(name: str) -> tuple[Family, Variant]:
-    """Return the family and the row of a name; raises ``UnknownName`` with the nearest ones."""
-    if name not in VARIANTS:
-        raise UnknownName("model", name, VARIANTS)
-    return VARIANTS[name]
+    """Return the family and the row of a name; raises ``UnknownName`` with the nearest ones.
+
+    The name may go on with changes of the row's spec, as in ``variations``.
+    """
+    base = name.partition("@")[0]
+    if base not in VARIANTS:
+        raise UnknownName("model", base, VARIANTS)
+    family, variant = VARIANTS[base]
+    return family, changed(name, variant)
+
+
+def matching(patterns: Iterable[str]) -> list[str]:
+    """Networks by name or pattern, in the order asked, each once; raises ``UnknownName``.
+
+    What follows ``@`` changes each network that the pattern before it finds.
+    """
+    names: dict[str, None] = {}
+    for pattern in patterns:
+        base, at, changes = pattern.partition("@")
+        found = list_models(base) if any(c in base for c in "*?[") else [base]
+        if not found:
+            raise UnknownName("model", base, VARIANTS)
+        for name in found:
+            _, row = find_variant(name)
+            names[canonical(f"{name}{at}{changes}", row)] = None
+    return list(names)
 
 
 def create_model(
@@ -166,6 +190,8 @@ def create_model(
             raise UsageError("stem='auto' needs input_size, the side of an image in pixels")
         stem = fitting_stem(family, variant, in_chans, num_classes, input_size)
     spec = replace(variant.spec, stem=stem)
+    if "@" in name:
+        return build_varied(name, family, spec, in_chans, num_classes)
     network: ConvNet = family.network(spec, in_chans=in_chans, num_classes=num_classes)
     return network
 

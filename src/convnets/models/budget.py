@@ -59,8 +59,8 @@ def published_figures(family: Family, variant: Variant) -> dict[str, float | Non
     """What the catalogue knows of a network, by the field of a limit."""
     error = variant.published.top1_error if variant.published else None
     return {
-        "params": variant.params,
-        "macs": variant.macs,
+        "params": variant.params or None,
+        "macs": variant.macs or None,
         "year": family.year,
         "input": variant.input_size,
         "error": None if error is None else float(error),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from convnets.catalog import Family, Published, Stem, Variant
-from convnets.layers.cell import Cells, Genotype, alternating_stages, cell_features
+from convnets.layers.cell import Cells, Genotype, Numbers, alternating_stages, cell_features, spelt
 from convnets.layers.conv import pooled_head
 from convnets.layers.initialise import initialise_he2015
 from convnets.layers.network import ConvNet
@@ -20,13 +20,16 @@ class Spec:
     """What varies: N cells a stage, the width F of the first stage's cells, and the stem.
 
     ``stem_width`` is that of the ImageNet stem; None is the CIFAR stem, which has its width from F.
-    ``keeps_older``: the cell after a reduction looks past the reduction's newer input.
+    ``keeps_older``: the cell after a reduction looks past the reduction's newer input. ``normal``
+    and ``reduction`` are other cells than NASNet-A's, in the numbers of a search (``spelt``).
     """
 
     depth: int
     width: int
     stem_width: int | None = 32
     keeps_older: bool = False
+    normal: tuple[Numbers, ...] | None = None
+    reduction: tuple[Numbers, ...] | None = None
     stem: Stem = "paper"
 
 
@@ -63,8 +66,12 @@ class NASNet(ConvNet):
     def __init__(self, spec: Spec, *, in_chans: int = 3, num_classes: int = 1000) -> None:
         super().__init__(spec, in_chans=in_chans, num_classes=num_classes)
         stem_width = None if spec.stem == "small" else spec.stem_width
-        stages = alternating_stages(NASNET_A, spec.depth, spec.width, keeps_older=spec.keeps_older)
-        features = cell_features(in_chans, spec.width, stem_width, NASNET_A.reduction, stages)
+        cells = Cells(
+            normal=NASNET_A.normal if spec.normal is None else spelt(spec.normal),
+            reduction=NASNET_A.reduction if spec.reduction is None else spelt(spec.reduction),
+        )
+        stages = alternating_stages(cells, spec.depth, spec.width, keeps_older=spec.keeps_older)
+        features = cell_features(in_chans, spec.width, stem_width, cells.reduction, stages)
         self.features = features
         dropout = 0.0 if stem_width is None else 0.5
         self.head = pooled_head(features.channels, num_classes, dropout=dropout)

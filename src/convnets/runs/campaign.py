@@ -52,6 +52,7 @@ def carry_on(
     seconds: float | None = None,
     only: Callable[[Row], bool] = lambda row: True,
     epochs: int | None = None,
+    changes: Sequence[str] = (),
     conduct: Conduct | None = None,
     observer: Observer | None = None,
 ) -> list[Left]:
@@ -60,12 +61,13 @@ def carry_on(
     Results lie in ``out/PROTOCOL-SIZE/RUN``; a row and seed with a result there is finished,
     wherever it was run and however many epochs it was given. A row is timed on a few steps first:
     one that does not fit what is left of this piece is left for the next, one that would fit no
-    piece is shortened to one. ``epochs`` bounds every row, for a rehearsal.
+    piece is shortened to one. For a rehearsal ``epochs`` bounds every row, and ``changes`` change
+    every recipe, as after ``--set``.
     """
     observer, begun = observer or Observer(), time.monotonic()
     left = []
     for row, seed in _unfinished(campaign, out, only):
-        recipe = recipe_of(row, epochs)
+        recipe = with_changes(recipe_of(row, epochs), changes)
         try:
             plan = make_plan(row.model, image_set, recipe, seed)
         except UsageError as error:

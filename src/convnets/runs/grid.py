@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from convnets.data import ImageSet
-from convnets.errors import Busy, ConvnetsError, TrainingFailed, UnknownName
-from convnets.models import VARIANTS, list_models
+from convnets.errors import Busy, ConvnetsError, TrainingFailed
 from convnets.recipes import Recipe
 from convnets.records import Result
 from convnets.runs.observer import Observer
@@ -28,17 +27,6 @@ LINEAGE = (
     "convnext_tiny",
 )
 """One network of each family, smallest of its kind: what a bench runs when no name is given."""
-
-
-def matching(patterns: Sequence[str]) -> list[str]:
-    """Networks by name or pattern, in the order asked, each once; raises ``UnknownName``."""
-    names: dict[str, None] = {}
-    for pattern in patterns:
-        found = list_models(pattern) if any(c in pattern for c in "*?[") else [pattern]
-        if not found or found[0] not in VARIANTS:
-            raise UnknownName("model", pattern, VARIANTS)
-        names.update(dict.fromkeys(found))
-    return list(names)
 
 
 @dataclass(frozen=True)

@@ -61,8 +61,9 @@ class Plan(Record):
         """A folder name that says what the run is, and a hash of all the rest."""
         stem = "" if self.stem == "paper" else "-small"
         data = "".join(c if c.isalnum() or c in ".-" else "-" for c in self.data.name.lower())[:40]
+        model = "".join(c if c.isalnum() or c in ".-_" else "-" for c in self.model)[:60]
         return (
-            f"{self.model}{stem}-{data}-{self.recipe.name}-e{self.recipe.epochs}"
+            f"{model}{stem}-{data}-{self.recipe.name}-e{self.recipe.epochs}"
             f"-s{self.seed}-{short_hash(self.content())}"
         )
 
