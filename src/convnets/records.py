@@ -81,6 +81,7 @@ class Engine(Record):
     threads: int
     ranks: int = 1
     sharded: bool = False
+    graphs: bool = False
 
 
 class Result(Record):

@@ -18,6 +18,7 @@ NOT_CAPTURED = {
     "forward",  # the model again, compiled or not
     "replica",  # and again, as the ranks share it
     "rehearsed",  # the largest piece of a batch that this process has tried
+    "graphs",  # recorded passes, recorded anew
     "seed",  # the plan's
     "device",  # the engine's, chosen anew at each start
 }

@@ -28,6 +28,7 @@ def command(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     compiled: options.Compile = False,
+    graphs: options.Graphs = False,
     shard: options.Shard = False,
     checkpoint_every: options.CheckpointEvery = None,
     no_weights: options.NoWeights = False,
@@ -72,7 +73,7 @@ def command(
     from convnets.runs.run import Conduct
     from convnets.runs.tracking import tracked
 
-    with company(device, precision, compiled=compiled, sharded=shard) as engine:
+    with company(device, precision, compiled=compiled, sharded=shard, graphs=graphs) as engine:
         names = matching(models) if models else list(grid.LINEAGE)
         settings = options.chosen_recipe(recipe, epochs, stem, size, changes)
         image_set = data_of_all(engine.ranks, data, data_dir, skip_bad)

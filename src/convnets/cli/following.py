@@ -27,7 +27,7 @@ from convnets.training.ranks import ALONE, Ranks, joined
 
 @contextlib.contextmanager
 def company(
-    device: str, precision: Precision, *, compiled: bool, sharded: bool
+    device: str, precision: Precision, *, compiled: bool, sharded: bool, graphs: bool
 ) -> Iterator[Engine]:
     """The engine of this process, and of those that torchrun has started beside it.
 
@@ -35,7 +35,9 @@ def company(
     """
     with joined(device) as ranks:
         try:
-            yield choose_engine(device, precision, compiled=compiled, ranks=ranks, sharded=sharded)
+            yield choose_engine(
+                device, precision, compiled=compiled, ranks=ranks, sharded=sharded, graphs=graphs
+            )
         except ConvnetsError as error:
             if ranks.main or ALONE in getattr(error, "__notes__", ()):
                 raise

@@ -44,6 +44,10 @@ Precision = Annotated[
     typer.Option(help="Number format; auto is bfloat16 on an accelerator, float32 on a CPU."),
 ]
 Compile = Annotated[bool, typer.Option("--compile", help="Compile the network with torch.compile.")]
+Graphs = Annotated[
+    bool,
+    typer.Option("--cuda-graphs", help="Replay each step as one CUDA graph, for small images."),
+]
 Shard = Annotated[
     bool, typer.Option("--shard", help="Under torchrun, each process keeps a part of the weights.")
 ]

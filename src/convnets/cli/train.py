@@ -27,6 +27,7 @@ def command(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     compiled: options.Compile = False,
+    graphs: options.Graphs = False,
     shard: options.Shard = False,
     checkpoint_every: options.CheckpointEvery = None,
     no_weights: options.NoWeights = False,
@@ -48,7 +49,7 @@ def command(
     from convnets.runs import run
     from convnets.runs.tracking import tracked
 
-    with company(device, precision, compiled=compiled, sharded=shard) as engine:
+    with company(device, precision, compiled=compiled, sharded=shard, graphs=graphs) as engine:
         find_variant(model)
         settings = options.chosen_recipe(recipe, epochs, stem, size, changes, weights, freeze)
         image_set = data_of_all(engine.ranks, data, data_dir, skip_bad)

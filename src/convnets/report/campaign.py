@@ -110,7 +110,7 @@ def place(run: Result) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
     where = machine.accelerator or f"{machine.processor}, {machine.cores} cores"
     return f"{where}; {engine.precision}, channels_last {engine.channels_last}, " + (
-        f"compiled {engine.compiled}; {versions}"
+        f"compiled {engine.compiled}, CUDA graphs {engine.graphs}; {versions}"
     )
 
 

@@ -127,6 +127,7 @@ def _facts(runs: Sequence[Result]) -> Markup:
         "Engine": [
             f"{run.engine.device}, {run.engine.precision}"
             f"{', compiled' if run.engine.compiled else ''}"
+            f"{', CUDA graphs' if run.engine.graphs else ''}"
             for run in runs
         ],
         "Machine": [_machine(run.machine) for run in runs],

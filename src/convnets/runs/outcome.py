@@ -82,6 +82,7 @@ def result(
             threads=torch.get_num_threads(),
             ranks=engine.ranks.world,
             sharded=engine.sharded,
+            graphs=engine.graphs,
         ),
         machine=this_machine(),
         command=command,

@@ -88,6 +88,7 @@ def bench_on_ray(
             device=engine.device.type,
             precision=engine.precision,
             compiled=engine.compiled,
+            graphs=engine.graphs,
             threads=torch.get_num_threads(),
             conduct=conduct,
         )
@@ -126,6 +127,7 @@ class Order:
     device: str
     precision: Precision
     compiled: bool
+    graphs: bool
     threads: int
     conduct: Conduct
 
@@ -158,7 +160,9 @@ def make_run(
             recipe,
             seed=seed,
             out=order.out,
-            engine=choose_engine(order.device, order.precision, compiled=order.compiled),
+            engine=choose_engine(
+                order.device, order.precision, compiled=order.compiled, graphs=order.graphs
+            ),
             conduct=order.conduct,
             observer=words,
         )

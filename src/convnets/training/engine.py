@@ -24,7 +24,8 @@ class Engine:
     """Device, number format and memory layout of a run, and the ranks that share it.
 
     Two runs of one plan give equal bits on one engine and one machine, not across engines.
-    ``sharded`` has each rank keep a part of every parameter instead of a replica of all.
+    ``sharded`` has each rank keep a part of every parameter instead of a replica of all. ``graphs``
+    replays each step's passes as one CUDA graph.
     """
 
     device: torch.device
@@ -33,17 +34,19 @@ class Engine:
     compiled: bool = False
     ranks: Ranks = SOLO
     sharded: bool = False
+    graphs: bool = False
 
     @property
     def name(self) -> str:
-        """Device, number format and whether compiled: on what a run must go on.
+        """Device, number format, whether compiled or recorded: on what a run must go on.
 
         Not the ranks: a run goes on on any number of them. Gradients are then added up in another
         order, which moves a float32 by some units in its last place a step, and dropout is drawn
         anew. Batch normalisation sees the same pieces of a batch where their number stays the
         same: a run begun on two ranks goes on on one with two pieces.
         """
-        return f"{self.device.type} {self.precision}{' compiled' if self.compiled else ''}"
+        ways = {"compiled": self.compiled, "graphs": self.graphs}
+        return " ".join([self.device.type, self.precision, *(way for way in ways if ways[way])])
 
     def place(self, model: nn.Module) -> nn.Module:
         """Move a model to the device, and on an accelerator into this layout.
@@ -78,11 +81,13 @@ def choose_engine(
     compiled: bool = False,
     ranks: Ranks = SOLO,
     sharded: bool = False,
+    graphs: bool = False,
 ) -> Engine:
     """Pick the engine: an accelerator with bfloat16 if there is one, else the CPU in float32.
 
     Each rank of a machine takes the accelerator of its number. One rank alone has nothing to
-    shard. Raises ``EnvironmentFailure`` for a device that this machine lacks.
+    shard. Raises ``EnvironmentFailure`` for a device that this machine lacks, ``UsageError`` for
+    graphs on a CPU or on several ranks.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -98,6 +103,8 @@ def choose_engine(
         raise EnvironmentFailure(f"device {device!r} is not usable here: {reason}") from error
     if precision not in ("auto", "float32", "bfloat16"):
         raise UsageError(f"unknown precision {precision!r}; it is auto, float32 or bfloat16")
+    if graphs and (place.type != "cuda" or ranks.world > 1):
+        raise UsageError("--cuda-graphs needs one process on a CUDA device")
     if precision == "auto":
         # On a CPU bfloat16 speeds up wide convolutions and slows down depthwise ones; one rule
         # for all networks keeps a comparison fair and a repeat equal.
@@ -115,6 +122,7 @@ def choose_engine(
         compiled=compiled,
         ranks=ranks,
         sharded=sharded and ranks.world > 1,
+        graphs=graphs,
     )
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from convnets.errors import ConvnetsError, TrainingFailed
 from convnets.training.engine import Engine
+from convnets.training.graphs import StepGraphs
 from convnets.training.objective import Objective, Part
 from convnets.training.ranks import alone
 from convnets.training.regularisation import enter_training
@@ -61,6 +62,8 @@ def gradients(
     while True:
         generators = random_state(engine.device)
         try:
+            if state.graphs is not None and state.progress.split == 1:
+                return _replayed(state, state.graphs, objective, batch, engine)
             return _accumulate(state, objective, batch, engine, statistics)
         except torch.OutOfMemoryError as error:
             if engine.ranks.world > 1:  # the others wait in the middle of a sum
@@ -72,6 +75,18 @@ def gradients(
                 ) from error
             _halve(state, batch)
             set_random_state(generators, engine.device)
+
+
+def _replayed(
+    state: TrainingState, graphs: StepGraphs, objective: Objective, batch: Batch, engine: Engine
+) -> Tensor:
+    def passed(part: Part) -> Tensor:
+        loss = _loss(state, objective, part, engine)
+        torch.autograd.backward(loss)
+        return loss.detach()
+
+    whole_batch = Part(batch.images, batch.targets, batch.partners, batch.shares)
+    return graphs.gradients(state.model, whole_batch, passed)
 
 
 def gradient_norm(parameters: list[nn.Parameter]) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from convnets.errors import BadModelFile, first_problem
 from convnets.records import EpochRecord
 from convnets.training.engine import Engine
+from convnets.training.graphs import StepGraphs, captured
 from convnets.training.objective import WithAuxiliary
 from convnets.training.optimizers import MOMENTS, build_optimizer
 from convnets.training.regularisation import prepare
@@ -51,6 +52,7 @@ class TrainingState:
                 group["fused"] = None
         self.progress = Progress(split=settings.accumulation)
         self.rehearsed = 0
+        self.graphs = StepGraphs(captured) if engine.graphs else None
         self.seed = torch.initial_seed()
         self.device = engine.device
 
