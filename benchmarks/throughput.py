@@ -5,8 +5,9 @@
 
 Three settings: ResNet-18 at 32 pixels, ResNet-50 and ConvNeXt-T at 224. timm's network runs in the
 plain loop that its users write: autocast, channels_last, torch.compile, SGD. Ours runs in the loop
-of ``convnets train`` with the engine's own choices. Both see one batch that lies on the device, and
-take turns; the best round's median counts. Utilisation is six operations a multiply-add over the
+of ``convnets train`` with the engine's own choices, compiled as well, or with ``--cuda-graphs``
+replayed as a CUDA graph. Both see one batch that lies on the device, and take turns; the best
+round's median counts. Utilisation is six operations a multiply-add over the
 rate of a large matrix product in bfloat16, measured in the same run.
 """
 
@@ -19,6 +20,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +60,9 @@ def waited(device: torch.device, contestant: Iterator[object]) -> Contestant:
         yield time.perf_counter() - begun
 
 
-def ours(name: str, images: Tensor, targets: Tensor, *, compiled: bool) -> Contestant:
+def ours(name: str, images: Tensor, targets: Tensor, *, compiled: bool, graphs: bool) -> Contestant:
     """The loop of ``convnets train``."""
-    engine = choose_engine(images.device.type, "bfloat16", compiled=compiled)
+    engine = choose_engine(images.device.type, "bfloat16", compiled=compiled, graphs=graphs)
     network = create_model(name, num_classes=10).to(images.device)
     state = TrainingState(network, SETTINGS, engine)
     batches = OneBatch(images, targets, 1 << 30)
@@ -94,7 +96,10 @@ def contest(name: str, device: torch.device, batch: int, arguments: argparse.Nam
     images = torch.randn(batch, 3, side, side, generator=draw).to(device)
     images = images.contiguous(memory_format=torch.channels_last)
     targets = torch.randint(10, (batch,), generator=draw).to(device)
-    makers: dict[str, Callable[..., Contestant]] = {"convnets": ours, "timm": usual}
+    makers: dict[str, Callable[..., Contestant]] = {
+        "convnets": partial(ours, graphs=arguments.cuda_graphs),
+        "timm": usual,
+    }
     rates = dict.fromkeys(makers, 0.0)
     for _ in range(arguments.rounds):
         for who, make in makers.items():
@@ -128,6 +133,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--cuda-graphs", action="store_true", help="for ours")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     device = choose_engine(arguments.device, "bfloat16").device
@@ -145,6 +151,7 @@ def main() -> None:
         "machine": this_machine().model_dump(),
         "timm": timm.__version__,
         "compiled": not arguments.no_compile,
+        "cuda graphs": arguments.cuda_graphs,
         "rows": rows,
     }
     if arguments.out:

@@ -89,6 +89,24 @@ def test_rows_are_shortened_to_a_piece_or_left_for_the_next(
     assert left[0].reason == "the piece's time was over"
 
 
+def test_quick_rows_get_further_seeds_when_all_have_run_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (row("lenet5", epochs=1, quick_seeds=2), row("resnet20", epochs=1, quick_seeds=2))
+    quick = PAIR.model_copy(update={"rows": rows})
+    once = Names()
+    assert carry_on(quick, DATA, tmp_path, engine=CPU, epochs=1, observer=once) == []
+    assert once.begun == [("lenet5", 1), ("resnet20", 1)]  # a rehearsal has no further seeds
+    slowest = max(runs[0].seconds for runs in results_of(quick, tmp_path).values())
+    fastest = min(runs[0].seconds for runs in results_of(quick, tmp_path).values())
+    assert fastest < slowest
+    monkeypatch.setattr(campaigns, "QUICK_SECONDS", slowest)
+    seen = Names()
+    assert carry_on(quick, DATA, tmp_path, engine=CPU, observer=seen) == []
+    assert len(seen.begun) == 1
+    assert sorted(len(runs) for runs in results_of(quick, tmp_path).values()) == [1, 2]
+
+
 def test_an_epoch_is_timed_on_the_networks_own_steps() -> None:
     plan = make_plan("lenet5", DATA, recipe_of(row("lenet5", changes=("batch_size=4",))), 0)
     assert 0 < campaigns.measure_epoch(plan, DATA, CPU) < 60
@@ -104,6 +122,9 @@ def test_the_lecture_has_sixteen_networks_twice_twice() -> None:
     # The lecture's table: ResNet18 77.4 and 86.8, MobileNetV2 67.4 and 87.5.
     assert (printed["resnet18", 32], printed["resnet18", 224]) == (77.4, 86.8)
     assert (printed["mobilenet_v2", 32], printed["mobilenet_v2", 224]) == (67.4, 87.5)
+    ours = [each for each in rows if each.protocol == "ours"]
+    assert {(each.size, each.stem) for each in ours} == {(32, "small"), (224, "paper")}
+    assert all(recipe_of(each).epochs == each.epochs for each in rows)
 
 
 def runs_of(done: Path) -> tuple[Result, ...]:

@@ -18,13 +18,14 @@ from convnets.recipes.recipe import find, with_changes
 from convnets.recipes.resnet_2015 import RESNET_2015
 from convnets.recipes.resnet_cifar import RESNET_CIFAR
 from convnets.recipes.rsb_2021 import RSB_A1, RSB_A2, RSB_A3, RSB_A3_SMALL
+from convnets.recipes.sprint import SPRINT, SPRINT_PLAIN
 from convnets.recipes.stochastic_depth_2016 import STOCHASTIC_DEPTH_2016
 from convnets.recipes.transfer import FINETUNE, LINEAR_PROBE
 from convnets.recipes.vgg_2014 import VGG_2014, VGG_2014_SMALL
 from convnets.recipes.wrn_2016 import WRN_2016
 
 RECIPES: tuple[Recipe, ...] = (
-    *(BASELINE, LECTURE, FINETUNE, LINEAR_PROBE),
+    *(BASELINE, LECTURE, FINETUNE, LINEAR_PROBE, SPRINT, SPRINT_PLAIN),
     *(LENET_1998, ALEXNET_2012, ALEXNET_2012_SMALL, VGG_2014, VGG_2014_SMALL),
     *(GOOGLENET_2014, GOOGLENET_2014_SMALL, RESNET_2015, RESNET_CIFAR, STOCHASTIC_DEPTH_2016),
     *(WRN_2016, DENSENET_2017, DENSENET_2017_SMALL, MOBILENET_2017, MOBILENET_2017_SMALL),

@@ -30,6 +30,7 @@ from convnets.training.loop import steps
 from convnets.training.state import TrainingState
 
 WARMUP_STEPS, TIMED_STEPS = 3, 8
+QUICK_SECONDS = 60.0
 SLACK = 0.85
 """Share of a piece that a row may plan for: the rest is for loading, compiling and testing."""
 
@@ -59,14 +60,15 @@ def carry_on(
     """Run what is not finished, in order, within ``seconds``; return what is left.
 
     Results lie in ``out/PROTOCOL-SIZE/RUN``; a row and seed with a result there is finished,
-    wherever it was run and however many epochs it was given. A row is timed on a few steps first:
+    wherever it was run and however many epochs it was given. Rows that were quick get further seeds
+    when all have been run once. A row is timed on a few steps first:
     one that does not fit what is left of this piece is left for the next, one that would fit no
-    piece is shortened to one. For a rehearsal ``epochs`` bounds every row, and ``changes`` change
-    every recipe, as after ``--set``.
+    piece is shortened to one. For a rehearsal ``epochs`` bounds every row, which then has no
+    further seeds, and ``changes`` change every recipe, as after ``--set``.
     """
     observer, begun = observer or Observer(), time.monotonic()
     left = []
-    for row, seed in _unfinished(campaign, out, only):
+    for row, seed in _unfinished(campaign, out, only, first_alone=epochs is not None):
         recipe = with_changes(recipe_of(row, epochs), changes)
         try:
             plan = make_plan(row.model, image_set, recipe, seed)
@@ -143,12 +145,17 @@ def peaks_of(runs: Sequence[Result], out: Path, device: torch.device) -> dict[st
 
 
 def _unfinished(
-    campaign: Campaign, out: Path, only: Callable[[Row], bool]
+    campaign: Campaign, out: Path, only: Callable[[Row], bool], *, first_alone: bool
 ) -> Iterator[tuple[Row, int]]:
-    done = results_of(campaign, out)
-    for row in filter(only, campaign.rows):
-        seeds = {result.seed for result in done.get((row.group, row.model), [])}
-        yield from ((row, seed) for seed in range(row.seeds) if seed not in seeds)
+    for further in (False,) if first_alone else (False, True):
+        done = results_of(campaign, out)
+        for row in filter(only, campaign.rows):
+            runs = done.get((row.group, row.model), [])
+            seeds = range(row.seeds)
+            if further:
+                quick = bool(runs) and runs[0].seconds < QUICK_SECONDS
+                seeds = range(row.seeds, row.quick_seeds if quick else row.seeds)
+            yield from ((row, seed) for seed in seeds if seed not in {run.seed for run in runs})
 
 
 def measure_epoch(plan: Plan, image_set: ImageSet, engine: Engine) -> float:
