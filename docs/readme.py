@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from convnets.models import FAMILIES, VARIANTS
+from convnets.recipes.campaign import LECTURE_CAMPAIGN
 from convnets.records import Machine, Result, read_results
 from convnets.report.format import count, duration, memory, percent, plural, rate
 from convnets.report.leaderboard import labels, leaderboard
 from convnets.report.verdict import verdict
+from convnets.runs.campaign import results_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "measured.md")
@@ -275,9 +277,38 @@ def ablation() -> str:
     return f"{markdown(('Changed', 'Top-1 %', 'Points'), rows)}\n{commands}"
 
 
+def campaign() -> str:
+    """The lecture's table beside what was measured: a network's cells at both sizes."""
+    folder = ROOT / "results" / "campaign"
+    found = results_of(LECTURE_CAMPAIGN, folder)
+    printed = {(row.group, row.model): row.printed for row in LECTURE_CAMPAIGN.rows}
+    models = dict.fromkeys(model for _, model in printed)
+    sizes = [size for size in (32, 224) if any(f"-{size}" in group for group, _ in found)]
+    head = ["Network"]
+    for size in sizes:
+        head += [f"Lecture, {size}", "its protocol", "ours"]
+    rows = []
+    for model in models:
+        cells = []
+        for size in sizes:
+            runs = [found.get((f"{way}-{size}", model), []) for way in ("lecture", "ours")]
+            cells += [f"{printed[f'ours-{size}', model]:.1f}", *map(cell, runs)]
+        rows.append([model, *cells])
+    runs = [run for several in found.values() for run in several]
+    return f"{markdown(head, rows)}\n{made_by(runs)}"
+
+
+def cell(runs: Sequence[Result]) -> str:
+    """Accuracy over seeds, and the epochs; a dash where nothing was run."""
+    if not runs:
+        return "–"
+    return f"{mean([100 * run.top1 for run in runs])} ({runs[0].epochs})"
+
+
 PARTS = {
     "models": models,
     "cifar10": lambda: results("cifar10-jpeg-3-epochs"),
+    "campaign": campaign,
     "mnist": lambda: results("mnist-lenet5"),
     "recipes": lambda: by_recipe("cifar10-jpeg-recipes"),
     "ablation": ablation,

@@ -63,7 +63,7 @@ def command(
     Finished runs are read, not repeated. Writes report.html, complexity.png, leaderboard.csv and
     leaderboard.json beside the runs. Under torchrun all processes make each run together.
     """
-    from convnets.cli.campaigning import carry_on
+    from convnets.cli.campaigning import carry_on, check_options
     from convnets.cli.console import complain, progress_bars
     from convnets.cli.following import RunProgress, company, data_of_all, spread
     from convnets.cli.report import publish
@@ -73,6 +73,19 @@ def command(
     from convnets.runs.run import Conduct
     from convnets.runs.tracking import tracked
 
+    check_options(
+        campaign,
+        rows_own={
+            "--recipe": recipe != "baseline",
+            "--stem": stem,
+            "--size": size,
+            "--seeds": seeds != 1,
+            "--on": on,
+            "--track": track,
+            "--json": json,
+        },
+        its_own={"--group": groups, "--minutes": minutes},
+    )
     with company(device, precision, compiled=compiled, sharded=shard, graphs=graphs) as engine:
         names = matching(models) if models else list(grid.LINEAGE)
         settings = options.chosen_recipe(recipe, epochs, stem, size, changes)

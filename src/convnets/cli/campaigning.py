@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from convnets.recipes.campaign import Campaign
     from convnets.runs.campaign import Left
     from convnets.training.engine import Engine
+
+
+def check_options(
+    campaign: str | None, *, rows_own: Mapping[str, object], its_own: Mapping[str, object]
+) -> None:
+    """Refuse what a campaign's rows settle themselves, and what stands for a campaign alone."""
+    from convnets.errors import UsageError
+
+    if wrong := [option for option, value in rows_own.items() if value and campaign]:
+        raise UsageError(f"{wrong[0]} does not go with --campaign, whose rows have their own")
+    if wrong := [option for option, value in its_own.items() if value and not campaign]:
+        raise UsageError(f"{wrong[0]} needs --campaign")
 
 
 def carry_on(
