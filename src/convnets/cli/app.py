@@ -23,6 +23,7 @@ from convnets.cli import (
     recipes,
     report,
     save,
+    scale,
     see,
     ship,
     show,
@@ -55,7 +56,7 @@ def top(
 
 for verb in (
     *(bench, train, lr_find, evaluate, predict, save, export, ship, see, report),
-    *(models, ladder, show, compare, compress, shrink, distil, recipes, data),
+    *(models, ladder, show, compare, scale, compress, shrink, distil, recipes, data),
 ):
     app.command(verb.__name__.rpartition(".")[2].replace("_", "-"))(verb.command)
 app.add_typer(explain.app, name="explain")

@@ -1,0 +1,1 @@
+"""Search for architectures, and for the constants that scale one."""
