@@ -15,6 +15,7 @@ from convnets.cli import (
     distil,
     evaluate,
     explain,
+    explore,
     export,
     ladder,
     lr_find,
@@ -55,7 +56,7 @@ def top(
 
 
 for verb in (
-    *(bench, train, lr_find, evaluate, predict, save, export, ship, see, report),
+    *(bench, train, lr_find, evaluate, predict, save, export, ship, see, explore, report),
     *(models, ladder, show, compare, scale, compress, shrink, distil, recipes, data),
 ):
     app.command(verb.__name__.rpartition(".")[2].replace("_", "-"))(verb.command)
