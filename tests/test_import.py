@@ -133,14 +133,14 @@ def test_source_imports_no_peer_and_runs_nothing_foreign(path: Path) -> None:
 
 
 def test_files_are_written_in_one_module() -> None:
-    """The others open a run's lock, Linux's own memory counter, and /dev/null."""
+    """The others open Linux's own memory counter, and /dev/null."""
     writers = {
         path.relative_to(SOURCE).as_posix()
         for path in FILES
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Attribute) and node.attr in ("O_WRONLY", "O_RDWR", "O_CREAT")
     }
-    assert writers == {"files.py", "runs/store.py", "memory.py", "cli/__init__.py"}
+    assert writers == {"files.py", "memory.py", "cli/__init__.py"}
 
 
 @pytest.mark.parametrize(

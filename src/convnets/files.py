@@ -15,10 +15,11 @@ import secrets
 import signal
 import stat
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convnets.errors import BadInput, DiskFull
+from convnets.errors import BadInput, DiskFull, EnvironmentFailure
 
 _PIECE = 1 << 20
 JSON_LIMIT = 64 << 20
@@ -98,6 +99,53 @@ def refusals(path: Path, written: int = 0) -> Iterator[None]:
         else:
             hint = "choose another --out or mend its permissions"
         raise DiskFull(f"{path}: cannot write: {reason}; {hint}") from error
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A lock's file: whether it is ``held`` here, else by another, and who has signed it."""
+
+    held: bool
+    descriptor: int
+
+    @property
+    def signed(self) -> str:
+        """What its holder wrote; empty where that is nothing."""
+        return os.pread(self.descriptor, 200, 0).decode("utf-8", "replace")
+
+    def sign(self, text: str) -> None:
+        """Say who holds it: a courtesy, which a full disk may refuse."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self.descriptor, 0)
+            os.pwrite(self.descriptor, text.encode(), 0)
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, wait: bool = False) -> Iterator[Lock]:
+    """Hold a file's lock, or without ``wait`` learn that another process does.
+
+    The kernel frees that of a process that died. Raises ``DiskFull`` or ``EnvironmentFailure``.
+    """
+    try:
+        import fcntl
+    except ImportError as missing:
+        raise EnvironmentFailure("runs need a POSIX system, Linux or macOS") from missing
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        held = True
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise EnvironmentFailure(
+                    f"{path}: cannot lock: {error.strerror}; choose another --out"
+                ) from error
+            held = False
+        yield Lock(held, descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sync_directory(path: Path) -> None:

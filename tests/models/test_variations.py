@@ -118,6 +118,8 @@ def test_a_network_that_cannot_be_built_says_why() -> None:
         create_model("resnext50_32x4d@cardinality=0")
     with pytest.raises(UsageError, match="has no weights"):
         create_model("resnet20@width=0")
+    with pytest.raises(UsageError, match="no such network can be built"):
+        create_model("shufflenet_v1_g3@groups=5", stem="auto", input_size=32)
 
 
 def test_an_unknown_row_is_named_without_its_changes() -> None:

@@ -55,6 +55,19 @@ class AtStep(Observer):
             self.act()
 
 
+def test_a_signal_after_an_inner_flags_last_look_is_handed_on() -> None:
+    with StopFlag() as around:
+        with StopFlag():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert around.received == signal.SIGTERM
+    with StopFlag() as around:
+        with pytest.raises(RuntimeError, match="heard"), StopFlag() as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+            if inner.received:
+                raise RuntimeError("heard")
+        assert around.received is None  # the inner one has acted on it
+
+
 def send(*numbers: signal.Signals) -> Callable[[], None]:
     """An action: signals to this very process."""
 

@@ -25,6 +25,7 @@ from convnets.cli import (
     report,
     save,
     scale,
+    search,
     see,
     ship,
     show,
@@ -57,7 +58,7 @@ def top(
 
 for verb in (
     *(bench, train, lr_find, evaluate, predict, save, export, ship, see, explore, report),
-    *(models, ladder, show, compare, scale, compress, shrink, distil, recipes, data),
+    *(models, ladder, show, compare, scale, search, compress, shrink, distil, recipes, data),
 ):
     app.command(verb.__name__.rpartition(".")[2].replace("_", "-"))(verb.command)
 app.add_typer(explain.app, name="explain")

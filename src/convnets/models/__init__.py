@@ -201,5 +201,5 @@ def fitting_stem(
 ) -> Literal["paper", "small"]:
     """``paper`` if an image of ``input_size`` pixels passes the published geometry."""
     with torch.device("meta"):
-        network = family.network(variant.spec, in_chans=in_chans, num_classes=num_classes)
+        network = build_varied(family.title, family, variant.spec, in_chans, num_classes)
     return "paper" if failing_layer(network, input_size, input_size) is None else "small"

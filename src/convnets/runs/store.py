@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import socket
@@ -16,10 +15,11 @@ from typing import Any
 
 from torch import Tensor
 
-from convnets.errors import Busy, EnvironmentFailure, PlanChanged
+from convnets.errors import Busy, PlanChanged
 from convnets.files import (
     append_line,
     atomic_write,
+    lock,
     read_json,
     refusals,
     remove,
@@ -30,12 +30,6 @@ from convnets.records import Result, read_result
 from convnets.runs.plan import Plan
 from convnets.training.checkpoints import checkpoint_path, checkpoints, commit, newest_checkpoint
 from convnets.training.ranks import SOLO, Ranks
-
-try:
-    import fcntl
-except ImportError as missing:
-    raise EnvironmentFailure("runs need a POSIX system, Linux or macOS") from missing
-
 
 LOG = "metrics.jsonl"
 
@@ -71,32 +65,14 @@ class RunFolder:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        with refusals(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise EnvironmentFailure(
-                        f"{self.path}: cannot lock: {error.strerror}; choose another --out"
-                    ) from error
-                holder = (
-                    os.pread(descriptor, 200, 0).decode("utf-8", "replace") or "another process"
-                )
-                raise Busy(
-                    f"{self.path}: {holder} works on this run; wait for it or stop it"
-                ) from error
+        with lock(self.path / ".lock") as found:
+            if not found.held:
+                holder = found.signed or "another process"
+                raise Busy(f"{self.path}: {holder} works on this run; wait for it or stop it")
             for left in self.path.glob(".tmp.*"):  # by a process that was killed while writing
                 remove(left)
-            with contextlib.suppress(OSError):  # a courtesy to whoever finds it locked
-                os.ftruncate(descriptor, 0)
-                holder = f"process {os.getpid()} on {socket.gethostname()}"
-                os.pwrite(descriptor, holder.encode(), 0)
+            found.sign(f"process {os.getpid()} on {socket.gethostname()}")
             yield
-        finally:
-            os.close(descriptor)
 
     def claim(self) -> None:
         """Write the plan, or see that the one there is the same; raises ``PlanChanged``."""

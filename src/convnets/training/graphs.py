@@ -98,7 +98,8 @@ def captured(
             passed()
     torch.cuda.current_stream(device).wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Other threads, which decode images, may go on meanwhile.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         loss = passed()
     torch.cuda.set_rng_state(generator, device)
     return loss, graph.replay

@@ -12,7 +12,8 @@ from convnets.errors import Stopped
 class StopFlag:
     """While it is entered, SIGTERM and the first SIGINT only raise this flag.
 
-    A second SIGINT interrupts at once. Outside the main thread, signals are left alone.
+    A second SIGINT interrupts at once. Outside the main thread, signals are left alone. A signal
+    that comes after the last look at an inner flag is handed on to the flag around it.
     """
 
     def __init__(self) -> None:
@@ -33,6 +34,9 @@ class StopFlag:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
+            around = getattr(handler, "__self__", None)
+            if number == self.received and kind is None and isinstance(around, StopFlag):
+                around.received = number
         self._before.clear()
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
