@@ -1,4 +1,4 @@
-"""Fill the generated parts of README.md and measured.md from the catalogue and ``results/``.
+"""Fill the generated parts of README.md and pages of docs from the catalogue and ``results/``.
 
     python docs/readme.py            rewrite them
     python docs/readme.py --check    fail if they are stale
@@ -25,7 +25,7 @@ from convnets.report.verdict import verdict
 from convnets.runs.campaign import results_of
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "measured.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "measured.md", ROOT / "docs" / "search.md")
 PART = re.compile(r"(<!-- (\w[\w-]*) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -277,6 +277,30 @@ def ablation() -> str:
     return f"{markdown(('Changed', 'Top-1 %', 'Points'), rows)}\n{commands}"
 
 
+def searches() -> str:
+    """Strategies of a search with equal trials: means and spread over seeds."""
+    record = recorded("search")
+    columns = ("best", "last_third", "networks", "test_top1", "base_top1")
+    head = (
+        "Strategy",
+        "Seeds",
+        "Best validation %",
+        "Mean of the last third %",
+        "Networks tried",
+        "Test %",
+        "The base's %",
+    )
+    rows = []
+    for how in dict.fromkeys(row["how"] for row in record["rows"]):
+        chosen = [row for row in record["rows"] if row["how"] == how]
+        shown = [
+            mean([row[column] * (1 if column == "networks" else 100) for row in chosen])
+            for column in columns
+        ]
+        rows.append((how, str(len(chosen)), *shown))
+    return markdown(head, rows) + run_by(record)
+
+
 def campaign() -> str:
     """The lecture's table beside what was measured: a network's cells at both sizes."""
     folder = ROOT / "results" / "campaign"
@@ -309,6 +333,7 @@ PARTS = {
     "models": models,
     "cifar10": lambda: results("cifar10-jpeg-3-epochs"),
     "campaign": campaign,
+    "search": searches,
     "mnist": lambda: results("mnist-lenet5"),
     "recipes": lambda: by_recipe("cifar10-jpeg-recipes"),
     "ablation": ablation,
