@@ -13,6 +13,7 @@ import pytest
 
 from convnets import files
 from convnets.data import batches
+from convnets.errors import Stopped
 from convnets.runs.observer import Observer
 from convnets.training.checkpoints import checkpoints, load_checkpoint
 from convnets.training.loop import StepReport
@@ -60,12 +61,18 @@ def test_a_signal_after_an_inner_flags_last_look_is_handed_on() -> None:
         with StopFlag():
             os.kill(os.getpid(), signal.SIGTERM)
         assert around.received == signal.SIGTERM
-    with StopFlag() as around:
-        with pytest.raises(RuntimeError, match="heard"), StopFlag() as inner:
+
+
+def test_a_signal_that_an_inner_flag_acts_on_is_not() -> None:
+    def stopped() -> None:
+        with StopFlag() as inner:
             os.kill(os.getpid(), signal.SIGTERM)
-            if inner.received:
-                raise RuntimeError("heard")
-        assert around.received is None  # the inner one has acted on it
+            raise inner.stopped(inner.received or 0, "here")
+
+    with StopFlag() as around:
+        with pytest.raises(Stopped, match="stopped by SIGTERM here"):
+            stopped()
+        assert around.received is None
 
 
 def send(*numbers: signal.Signals) -> Callable[[], None]:
