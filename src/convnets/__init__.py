@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from convnets.api import predict as predict
     from convnets.api import profile as profile
     from convnets.api import save_model as save_model
+    from convnets.api import scaled as scaled
+    from convnets.api import search_architecture as search_architecture
     from convnets.api import train as train
 
 __version__ = "0.1.0"
@@ -34,6 +36,8 @@ _OFFERED = (
     "predict",
     "profile",
     "save_model",
+    "scaled",
+    "search_architecture",
     "train",
 )
 __all__ = ["__version__", *_OFFERED]

@@ -19,7 +19,18 @@ from convnets.models import find_variant, list_models, matching
 from convnets.recipes import Recipe, load_recipe, with_changes
 from convnets.records import Result
 from convnets.runs import Bench, Observer
-from convnets.training.engine import Engine
+from convnets.runs.run import Conduct
+from convnets.search.built_in import find_space
+from convnets.search.dimensions import scaled
+from convnets.search.final import Found, retrained
+from convnets.search.observer import Observer as SearchObserver
+from convnets.search.rewards import ACCURACY, Reward
+from convnets.search.spaces import Space
+from convnets.search.strategies import Evolution, How
+from convnets.search.study import Study
+from convnets.search.together import Setting
+from convnets.search.worker import Search
+from convnets.training.engine import Engine, choose_engine
 from convnets.weights import evaluate_on, load_model, predict, save_model
 from convnets.weights.pretrained import load_weights
 
@@ -34,6 +45,8 @@ __all__ = [
     "predict",
     "profile",
     "save_model",
+    "scaled",
+    "search_architecture",
     "train",
 ]
 
@@ -153,6 +166,42 @@ def bench(
         engine=engine,
         observer=observer,
     )
+
+
+def search_architecture(
+    space: Space | str = "residual",
+    data: ImageSet | str = "digits",
+    recipe: Recipe | str = "baseline",
+    *,
+    how: How | None = None,
+    reward: Reward = ACCURACY,
+    trials: int = 20,
+    epochs: int | None = None,
+    final: int = 1,
+    final_epochs: int | None = None,
+    seed: int = 0,
+    out: Path | str = "study",
+    engine: Engine | None = None,
+) -> Found:
+    """Search for an architecture, then train the best ``final`` anew and test them once.
+
+    ``space`` is one of ours by name or of your own (``convnets.search.spaces.space``); ``how`` None
+    is regularised evolution. See ``convnets.search.worker`` and ``convnets.search.final``.
+    """
+    image_set, settings = _resolved(data, recipe, epochs)
+    _, last = _resolved(image_set, recipe, final_epochs)
+    study = Study(
+        space=find_space(space) if isinstance(space, str) else space,
+        how=Evolution() if how is None else how,
+        recipe=settings,
+        reward=reward,
+        seed=seed,
+    )
+    engine, observer = engine or choose_engine(), SearchObserver()
+    begun = Search(study, image_set, Path(out), engine, observer)
+    finished = begun.go(trials)
+    setting = Setting(image_set, last, seed, Path(out) / "final", engine, Conduct(), observer)
+    return retrained(study, finished, begun.shared_seconds, final, setting)
 
 
 def _resolved(
