@@ -14,12 +14,13 @@ import os
 import secrets
 import signal
 import stat
+import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from convnets.errors import BadInput, DiskFull, EnvironmentFailure
+from convnets.errors import BadInput, DiskFull, EnvironmentFailure, UsageError
 
 _PIECE = 1 << 20
 JSON_LIMIT = 64 << 20
@@ -209,6 +210,16 @@ def parse_json(text: str | bytes) -> Any:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_each_key_once)
     except RecursionError as error:
         raise ValueError(str(error)) from error
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a person wrote; raises ``BadInput`` where unreadable, ``UsageError`` where no TOML."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise BadInput(f"{path}: cannot read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from error
 
 
 def _refuse_constant(name: str) -> None:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field, ValidationError
 
 from convnets.data.augment import Augmentation
 from convnets.data.preparation import Sampling
-from convnets.errors import BadInput, UnknownName, UsageError
+from convnets.errors import UnknownName, UsageError
+from convnets.files import read_toml
 from convnets.training.settings import Optimisation
 
 
@@ -82,13 +83,7 @@ def find(name_or_path: str, known: Iterable[Recipe]) -> Recipe:
 
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe from TOML; the file's name is its name unless it gives one."""
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path}: cannot read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from error
-    return _validated({"name": path.stem, **content}, str(path))
+    return _validated({"name": path.stem, **read_toml(path)}, str(path))
 
 
 def with_changes(recipe: Recipe, changes: Iterable[str]) -> Recipe:

@@ -9,13 +9,13 @@ width = [8, 16, 24]
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 
-from convnets.errors import BadInput, UsageError, first_problem
+from convnets.errors import UsageError, first_problem
+from convnets.files import read_toml
 from convnets.records import Record
 from convnets.search.spaces import Decision, Space, space
 
@@ -30,12 +30,7 @@ class SpaceFile(Record):
 
 def read_space(path: Path) -> Space:
     """Read a space; raises ``BadInput`` for an unreadable file, ``UsageError`` for a wrong one."""
-    try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path}: cannot read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from error
+    content = read_toml(path)
     try:
         file = SpaceFile.model_validate({"name": path.stem.lower(), **content})
         decisions = [
