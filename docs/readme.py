@@ -302,11 +302,11 @@ def searches() -> str:
 
 
 def campaign() -> str:
-    """The lecture's table beside what was measured: a network's cells at both sizes."""
+    """The lecture's table beside what was measured, for networks of which something was."""
     folder = ROOT / "results" / "campaign"
     found = results_of(LECTURE_CAMPAIGN, folder)
     printed = {(row.group, row.model): row.printed for row in LECTURE_CAMPAIGN.rows}
-    models = dict.fromkeys(model for _, model in printed)
+    models = [m for m in dict.fromkeys(m for _, m in printed) if m in {m for _, m in found}]
     sizes = [size for size in (32, 224) if any(f"-{size}" in group for group, _ in found)]
     head = ["Network"]
     for size in sizes:
