@@ -63,7 +63,7 @@ def test_its_folder_holds_the_study_the_trials_and_the_tests(study: Path) -> Non
     assert [trial.number for trial in trials] == [0, 1, 2]
     assert (study / "search.png").read_bytes().startswith(b"\x89PNG")
     page = (study / "search.md").read_text()
-    for heading in ("## Trained anew", "## Best trials", "```\nconvnets"):
+    for heading in ("## Trained anew", "## Best trials", "\nconvnets bench "):
         assert heading in page
     finals = read_results(study / "final")
     assert "lenet5_modern" in {result.model for result in finals}

@@ -15,6 +15,7 @@ efficientnet_b0  width 2                          1.8      1.45
 efficientnet_b0  side 2                           1.9      1.54
 ===============  ===============================  =======  ========
 
+The compound rows of MobileNetV2 and ResNet-50 are not compared: their multipliers are not printed.
 The two figures of ResNet-50 read as though they were exchanged. Those of B0 are more than four
 times its printed 0.4, which twice the side alone cannot give.
 """
